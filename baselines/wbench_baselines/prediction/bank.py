@@ -1,0 +1,173 @@
+"""A bank of Wiener predictors: one for each degree of temporal correlation, after the mean Doppler shift is removed."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from wbench.errors import ModelError
+from wbench.model import ModelInfo, Predictor, TrainingData
+from wbench.task.batch import Batch
+from wbench.task.spec import TaskSpec
+from wbench_baselines.prediction.common import Steps, noise_powers, only_prediction, snapshots, steps
+from wbench_baselines.prediction.wiener import Complex, apply_filters, gram
+
+__all__ = ["Motion", "WienerBank", "motion"]
+
+#: Sizes that validation chooses from. Powers of 2, so that the quantiles of a smaller bank are among the larger's.
+BANKS = (1, 2, 4, 8, 16, 32)
+
+#: Fewest training samples of a predictor.
+FEWEST = 8
+
+Floats = npt.NDArray[np.float64]
+
+
+class Motion(NamedTuple):
+    """What a sample's own observation tells of its motion.
+
+    Attributes
+    ----------
+    shift : float64 ndarray [n]
+        Mean Doppler shift in rad per snapshot.
+    correlation : float64 ndarray [n]
+        Magnitude of the temporal correlation, 0 … 1, averaged over the lags up to half the observation: the wider the
+        Doppler spread, the smaller.
+    """
+
+    shift: Floats
+    correlation: Floats
+
+
+def motion(y: Complex, noise: Floats) -> Motion:
+    """Estimate mean Doppler shift and temporal correlation, pooled over all elements.
+
+    The shift is the phase of the correlation at lag 1 (the pulse-pair estimator of Miller and Rochwarger, IEEE Trans.
+    Inf. Theory 18(5), 1972). White noise adds to lag 0 only, from where its power is taken off.
+
+    Parameters
+    ----------
+    y : complex128 ndarray [n, seen, elements]
+        Noisy snapshots, evenly spaced in time.
+    noise : float64 ndarray [n]
+        Noise power of each sample.
+    """
+    n, seen, _ = y.shape
+    if seen < 2:
+        return Motion(np.zeros(n), np.ones(n))
+    lags = range(1, max(seen // 2, 1) + 1)
+    # Rows are summed one by one, over contiguous memory: the sum is the same in whatever batch a sample comes.
+    correlation = np.stack(
+        [(y[:, lag:] * y[:, : seen - lag].conj()).reshape(n, -1).mean(axis=1) for lag in lags], axis=1
+    )
+    power = (np.abs(y) ** 2).reshape(n, -1).mean(axis=1)
+    clean = np.maximum(power - noise, 1e-3 * np.maximum(power, np.finfo(np.float64).tiny))
+    return Motion(np.angle(correlation[:, 0]), np.minimum(np.abs(correlation) / clean[:, None], 1.0).mean(axis=1))
+
+
+def turn(channel: Complex, shift: Floats, at: npt.NDArray[np.int64], back: bool = False) -> Complex:
+    """Take a Doppler shift off snapshots ``at`` (or put it back on): [n, at, elements] → same shape."""
+    phase = np.exp((1j if back else -1j) * shift[:, None] * at)
+    turned: Complex = channel * phase[:, :, None]
+    return turned
+
+
+class WienerBank(Predictor):
+    """Wiener predictors for classes of motion, each fitted to the training samples of its class.
+
+    For every sample the mean Doppler shift is estimated from its own observation and taken off, so that what is left is
+    the Doppler *spread*; the strength of its temporal correlation then picks one of the bank's predictors, and the
+    shift is put back on the answer. The classes are quantiles of that correlation over the training part, and the
+    covariance of a class is taken from clean targets, turned by the shifts as *estimated*, so that estimation errors
+    count as spread. The number of predictors, 1 … 32, is chosen on validation by NMSE. No speed, position or scenario
+    is used.
+    """
+
+    info = ModelInfo(
+        name="wbench/wiener",
+        revision="1",
+        kind="classical",
+        summary="Bank of Wiener predictors by temporal correlation, mean Doppler removed",
+        source="LMMSE: Kay 1993, eq. 12.20; mean Doppler: Miller and Rochwarger, IEEE Trans. Inf. Theory 18(5), 1972",
+        licence="Apache-2.0",
+        trains=True,
+    )
+
+    def supports(self, spec: TaskSpec) -> str | None:
+        """Channel prediction over time."""
+        return only_prediction(spec)
+
+    def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
+        """Sum covariances of 32 fine classes; merge them to the bank that predicts ``val`` best.
+
+        Raises
+        ------
+        ModelError
+            The training part is empty, or the snapshots are not evenly spaced.
+        """
+        moved = [self._motion(batch)[2] for batch, _ in train.batches()]
+        if not moved:
+            raise ModelError("The training part is empty.", where=self.info.name)
+        key = np.concatenate([m.correlation for m in moved])
+        finest = np.quantile(key, np.arange(1, BANKS[-1]) / BANKS[-1])
+        sums, elements, counts = self._sums(train, moved, finest)
+        best = np.inf
+        for size in BANKS:
+            merge = BANKS[-1] // size
+            count = counts.reshape(size, merge).sum(axis=1)
+            if size > 1 and count.min() < FEWEST:
+                break
+            covariances = sums.reshape(size, merge, *sums.shape[1:]).sum(axis=1) / (count * elements)[:, None, None]
+            bank = (finest[merge - 1 :: merge][: size - 1], covariances)
+            error = self._error(val, *bank) if len(val) else -float(size)
+            if error < best:
+                best, (self.edges, self.covariances) = error, bank
+
+    def predict(self, batch: Batch) -> npt.NDArray[np.complex64]:
+        """Seen snapshots as they came, open ones predicted: complex64 [n, time, ...]."""
+        out: npt.NDArray[np.complex64] = batch.x["H"].copy()
+        at, x = self._predict(batch, self.edges, self.covariances)
+        out[:, at.open] = x.reshape(len(out), len(at.open), *out.shape[2:])
+        return out
+
+    def _motion(self, batch: Batch) -> tuple[Steps, Complex, Motion]:
+        at = steps(batch, self.info.name)
+        if len(set(np.diff(at.seen))) > 1:
+            why = f"snapshots {at.seen}"
+            raise ModelError("The snapshots that are seen are not evenly spaced.", where=self.info.name, why=why)
+        y = snapshots(batch.x["H"], at.seen)
+        seen = motion(y, noise_powers(batch))
+        stride = int(at.seen[1] - at.seen[0]) if len(at.seen) > 1 else 1
+        return at, y, Motion(seen.shift / stride, seen.correlation)
+
+    def _sums(
+        self, train: TrainingData, moved: list[Motion], edges: Floats
+    ) -> tuple[Complex, int, npt.NDArray[np.int64]]:
+        """Covariance sums of the fine classes, elements per sample, samples per class."""
+        times = np.arange(train.meta.shape[0])
+        sums = np.zeros((len(edges) + 1, len(times), len(times)), dtype=np.complex128)
+        counts, elements = np.zeros(len(sums), dtype=np.int64), 1
+        for (_, truth), own in zip(train.batches(), moved, strict=True):
+            clean = turn(snapshots(truth["H"], times), own.shift, times)
+            which, elements = np.searchsorted(edges, own.correlation, side="right"), clean.shape[2]
+            np.add.at(sums, which, gram(clean))
+            counts += np.bincount(which, minlength=len(counts))
+        return sums, elements, counts
+
+    def _predict(self, batch: Batch, edges: Floats, covariances: Complex) -> tuple[Steps, Complex]:
+        at, y, own = self._motion(batch)
+        which = np.searchsorted(edges, own.correlation, side="right").astype(np.int64)
+        x = apply_filters(list(covariances), which, turn(y, own.shift, at.seen), noise_powers(batch), at)
+        return at, turn(x, own.shift, at.open, back=True)
+
+    def _error(self, val: TrainingData, edges: Floats, covariances: Complex) -> float:
+        """NMSE over the open snapshots, ratio of sums."""
+        error, power = 0.0, 0.0
+        for batch, truth in val.batches():
+            at, x = self._predict(batch, edges, covariances)
+            clean = snapshots(truth["H"], at.open)
+            error += float((np.abs(x - clean) ** 2).sum())
+            power += float((np.abs(clean) ** 2).sum())
+        return error / power

@@ -1,0 +1,58 @@
+"""What the protocol's terms mean, in one line each: metrics, kinds of tasks and models, overlap, evidence.
+
+The pages must be readable without the package, so the lines stand here; names that are not here are shown as they are.
+"""
+
+from __future__ import annotations
+
+__all__ = ["EVIDENCE", "METRICS", "MODEL_KINDS", "OVERLAPS", "TASK_KINDS"]
+
+METRICS = {
+    "f1_macro": "Mean of the F1 scores of both classes; the threshold is chosen on the validation part.",
+    "f1_binary": "F1 score of the positive class; the threshold is chosen on the validation part.",
+    "balanced_accuracy": "Mean of the recalls of both classes.",
+    "auroc": "Area under the receiver operating characteristic; needs no threshold.",
+    "auprc": "Area under the precision-recall curve; needs no threshold.",
+    "top1": "Share of samples whose best beam is the predicted one.",
+    "top3": "Share of samples whose best beam is among the three predicted first.",
+    "top5": "Share of samples whose best beam is among the five predicted first.",
+    "within_1db": "Share of samples whose predicted beam receives at most 1 dB less power than the best one.",
+    "rsrp_loss_db": "Mean loss of received power against the best beam, in dB.",
+    "dba": "Distance-based accuracy of the three beams predicted first.",
+    "nmse_ros_db": "Error energy over channel energy, both summed over all samples first, in dB.",
+    "nmse_mor_db": "Mean over samples of error energy over channel energy, in dB.",
+    "nmse_median_db": "Median over samples of error energy over channel energy, in dB.",
+    "nmse_full_db": "Like nmse_ros_db, with the channel energy outside the delay crop counted as error.",
+    "rho": "Cosine similarity of true and recovered frequency response, averaged over subcarriers (CsiNet's).",
+    "sgcs": "Squared generalised cosine similarity of true and recovered eigenvectors, averaged over sub-bands.",
+}
+
+TASK_KINDS = {
+    "classify": "classification",
+    "regress": "regression",
+    "reconstruct": "reconstruction",
+    "compress": "compression",
+}
+
+MODEL_KINDS = {
+    "trivial": "The least that any model must beat; skill is measured against the best of these.",
+    "classical": "Signal processing or classical statistics; a reference line in every regime.",
+    "control": "An untrained network with a trained head: what the architecture gives without pre-training.",
+    "network": "A network trained for the task.",
+    "foundation": "A pre-trained network.",
+    "user": "A submitted model.",
+}
+
+OVERLAPS = {
+    "none": "No declared overlap of the pre-training data with this benchmark.",
+    "generator": "Pre-trained on data of a generator that this benchmark also uses.",
+    "scenario": "Pre-trained on a scenario that this benchmark also uses: in-domain.",
+    "dataset": "Pre-trained on a dataset of this benchmark: in-domain.",
+}
+
+EVIDENCE = {
+    "self-reported": "Whoever ran the model made the result file. Its scores were computed by wbench.",
+    "recomputed": "The scores were computed again from the published predictions by the maintainers.",
+    "reproduced": "The maintainers ran the model themselves and reached the same scores.",
+    "from-paper": "A published number, shown as context. Never ranked.",
+}

@@ -1,0 +1,78 @@
+"""What the command reads before it builds: result files, and the installed tasks' own descriptions."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from wbench.errors import SpecError
+from wbench.registry import registry
+from wbench.result import Result, read_result, read_results
+from wbench.task.spec import TaskSpec
+
+__all__ = ["installed_task_docs", "load_results"]
+
+
+def load_results(paths: Sequence[Path]) -> list[Result]:
+    """Results of files and folders; a file that is reached twice is read once.
+
+    Raises
+    ------
+    ResultError
+        If a path does not exist or a result is not valid.
+    """
+    files: dict[Path, Result] = {}
+    for path in paths:
+        if path.is_file():
+            files[path.resolve()] = read_result(path)
+            continue
+        if path.is_dir():
+            found = [one for one in sorted(path.rglob("result.json")) if one.resolve() not in files]
+            files.update({one.resolve(): read_result(one) for one in found})
+        else:
+            read_results(path)
+    return [files[path] for path in sorted(files)]
+
+
+def installed_task_docs(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Summary, views, split, noise and limit of those tasks that are installed here.
+
+    The other tasks are described by their results alone.
+
+    Raises
+    ------
+    SpecError
+        If an installed task's file is not valid.
+    """
+    known = registry().entries["task"]
+    docs: dict[str, dict[str, Any]] = {}
+    for name in sorted(set(names) & set(known)):
+        path = known[name].path
+        if path is None:
+            continue
+        try:
+            docs[name] = _describe(TaskSpec.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError) as error:
+            raise SpecError("The task's file cannot be read.", where=str(path), why=str(error)) from error
+    return docs
+
+
+_SPLITS = {"S0": "S0: samples at random, a diagnostic", "S2": "S2: whole drops are held out"}
+
+
+def _describe(spec: TaskSpec) -> dict[str, Any]:
+    facts = {"Split rule": _SPLITS.get(spec.split.rule, spec.split.rule)}
+    if spec.noise is not None:
+        levels = ", ".join(f"{level:g}" for level in spec.noise.snr_db)
+        facts["SNR of the input"] = f"{levels} dB" if len(spec.noise.snr_db) == 1 else f"one of {levels} dB per sample"
+    if spec.ranked_slice:
+        ranges = [f"{column} = {low:g}" if low == high else f"{column} from {low:g} to {high:g}"
+                  for column, (low, high) in spec.ranked_slice.items()]
+        facts["Ranked samples"] = ", ".join(ranges)
+    if spec.limit is not None:
+        facts["Payload limit"] = f"{spec.limit.max_bits} bits per sample"
+    facts["Trivial baselines"] = ", ".join(spec.trivial)
+    views = {part: f"{view.recipe}, {view.side} side" for part, view in spec.views.items()}
+    return {"summary": spec.summary, "views": views, "facts": facts}

@@ -1,0 +1,172 @@
+"""The ranking rule: who is compared with whom, in which order, and which differences are real.
+
+Within one task and one comparison group (regime, head, budget) models are sorted by the primary score. A rank is the
+position; the *rank range* beside it says which positions the data cannot tell apart, from paired comparisons of the
+same left-out groups, Holm-corrected. Trivial and classical methods are ranked among themselves and stand in every other
+group as reference lines without a rank. Nothing is ever averaged or sorted across two groups.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wbench.errors import ResultError
+from wbench_leaderboard.compare import Verdict, rank_ranges, skill, verdict
+from wbench_leaderboard.entries import Edition, Entry, GroupKey
+
+__all__ = ["Board", "Group", "Standing", "rank_boards", "sort_entries"]
+
+UNRANKED_SIZES = frozenset({"tiny"})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One row of a ranking.
+
+    Attributes
+    ----------
+    rank : int or None
+        Position among the contestants of the group, shared by equal scores; None for reference lines and where
+        nothing is ranked.
+    rank_range : (int, int) or None
+        Best and worst position that the paired comparisons leave possible; None if replicates are missing.
+    skill : float or None
+        1 - error / error of the best trivial model; None if there is no trivial model.
+    versus_classical : {"better", "worse", "same"} or None
+        Paired comparison with the best classical method of the group.
+    """
+
+    entry: Entry
+    reference: bool
+    rank: int | None
+    rank_range: tuple[int, int] | None
+    skill: float | None
+    versus_classical: Verdict | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """One ranking: a regime with head and budget, or (``key.regime == "reference"``) the classical methods."""
+
+    key: GroupKey
+    standings: tuple[Standing, ...]
+    trivial: Entry | None
+    classical: Entry | None
+
+    @property
+    def contestants(self) -> tuple[Standing, ...]:
+        """The rows that compete, best first."""
+        return tuple(s for s in self.standings if not s.reference)
+
+
+@dataclass(frozen=True)
+class Board:
+    """One task at one size: its current edition, ranked, and what is left of older ones."""
+
+    edition: Edition
+    ranked: bool
+    groups: tuple[Group, ...]
+    entries: tuple[Entry, ...]
+    stale: tuple[Entry, ...]
+
+
+def sort_entries(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries by primary score, best first; equal scores by name."""
+    return sorted(
+        entries,
+        key=lambda e: (
+            -e.primary.value if e.primary.higher_is_better else e.primary.value,
+            e.model.name,
+            e.model.revision,
+            e.group.order,
+        ),
+    )
+
+
+def rank_boards(entries: Sequence[Entry]) -> list[Board]:
+    """Rank every task and size.
+
+    Where several editions of a task meet, the newest version is current; between editions of one version, the one that
+    most models were scored on. Entries of the others are stale: listed, never ranked.
+    """
+    by_task: dict[tuple[str, str], dict[Edition, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    for entry in entries:
+        by_task[entry.edition.task, entry.edition.size][entry.edition].append(entry)
+    boards = []
+    for editions in by_task.values():
+        current = max(editions, key=lambda e: (e.version, e.metric_version, len(editions[e]), e.digest, e.datasets))
+        stale = [entry for edition, old in editions.items() if edition != current for entry in old]
+        _check_paired(editions[current])
+        ranked = current.size not in UNRANKED_SIZES
+        boards.append(Board(current, ranked, _groups(editions[current], ranked), tuple(editions[current]), tuple(stale)))
+    return sorted(boards, key=lambda b: (_size_order(b.edition.size), b.edition.task))
+
+
+def _check_paired(entries: Sequence[Entry]) -> None:
+    """All results of an edition leave out the same groups; one that does not was made in some other way."""
+    found: dict[int, str] = {}
+    for entry in entries:
+        found.setdefault(len(entry.primary.estimate.replicates), entry.model.name)
+    found.pop(0, None)
+    if len(found) > 1:
+        edition = entries[0].edition
+        raise ResultError(
+            "Results of one task were not scored on the same groups, so they cannot be compared.",
+            where=f"{edition.task} ({edition.size})",
+            why=", ".join(f"{name}: {groups} groups" for groups, name in sorted(found.items())),
+            next_step="wbench score RESULT, for each of them",
+        )
+
+
+def _size_order(size: str) -> tuple[int, str]:
+    sizes = ("standard", "large", "tiny")
+    return (sizes.index(size) if size in sizes else len(sizes), size)
+
+
+def _groups(entries: Sequence[Entry], ranked: bool) -> tuple[Group, ...]:
+    references = [e for e in entries if e.reference]
+    keys = sorted({e.group for e in entries if not e.reference}, key=lambda key: key.order)
+    groups = [
+        _group(key, [e for e in entries if not e.reference and e.group == key], _beside(references, key), ranked)
+        for key in keys
+    ]
+    # Untrained references belong to every budget; where nothing else is there, they make one table of their own.
+    budgets = sorted({e.group.budget_percent for e in references if e.group.regime != "none"}, reverse=True)
+    if not budgets and references:
+        budgets = [100.0]
+    for budget in budgets:
+        key = GroupKey("reference", None, budget)
+        groups.append(_group(key, _beside(references, key), [], ranked))
+    return tuple(groups)
+
+
+def _beside(references: Sequence[Entry], key: GroupKey) -> list[Entry]:
+    """References that may stand beside a group: fitted on the same budget, or not fitted at all."""
+    return [e for e in references if e.group.regime == "none" or e.group.budget_percent == key.budget_percent]
+
+
+def _group(key: GroupKey, contestants: Sequence[Entry], references: Sequence[Entry], ranked: bool) -> Group:
+    everyone = sort_entries([*contestants, *references])
+    trivial = next((e for e in everyone if e.model.kind == "trivial"), None)
+    classical = next((e for e in everyone if e.model.kind == "classical"), None)
+    order = sort_entries(contestants)
+    ranges = rank_ranges(order) if ranked else [None] * len(order)
+    range_of = dict(zip(map(id, order), ranges, strict=True))
+    values = [e.primary.value for e in order]
+    standings = []
+    for entry in everyone:
+        competes = id(entry) in range_of
+        standings.append(
+            Standing(
+                entry=entry,
+                reference=not competes,
+                # Equal scores share the first of their positions.
+                rank=values.index(entry.primary.value) + 1 if ranked and competes else None,
+                rank_range=range_of.get(id(entry)),
+                skill=None if trivial is None else skill(entry, trivial),
+                versus_classical=verdict(entry, classical) if competes and classical and ranked else None,
+            )
+        )
+    return Group(key, tuple(standings), trivial, classical)

@@ -1,0 +1,117 @@
+"""Numbers and names as people read them: formatting, slugs, labels."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+__all__ = [
+    "REGIME_LABELS",
+    "Slugs",
+    "count",
+    "number",
+    "percent",
+    "regime_label",
+    "seconds",
+    "short_digest",
+    "signed",
+    "unit_suffix",
+]
+
+MINUS = "\N{MINUS SIGN}"
+
+REGIME_LABELS = {
+    "none": "Zero-shot",
+    "head": "Trained head",
+    "fine-tune": "Fine-tuned",
+    "full": "Trained from scratch",
+}
+
+_SAFE = re.compile(r"[^a-z0-9._-]+")
+
+
+def number(value: float, unit: str = "") -> str:
+    """Score with the decimals of its unit (dB: 2, otherwise 3, large values fewer) and a true minus sign."""
+    magnitude = abs(value)
+    decimals = 2 if unit == "dB" or magnitude >= 10 else 3
+    if magnitude >= 1000:
+        decimals = 0
+    text = f"{value:,.{decimals}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    if text.strip("-0.") == "":
+        text = text.lstrip("-")
+    return text.replace("-", MINUS)
+
+
+def signed(value: float, unit: str = "") -> str:
+    """Like :func:`number`, with the sign always shown."""
+    text = number(value, unit)
+    return text if text.startswith(MINUS) or value == 0 else f"+{text}"
+
+
+def unit_suffix(unit: str) -> str:
+    """Unit as appended to a number, with a no-break space."""
+    return f"\N{NO-BREAK SPACE}{unit}" if unit else ""
+
+
+def percent(value: float) -> str:
+    """Percentage without needless decimals: ``5 %``, ``0.5 %``."""
+    return f"{value:g}\N{NO-BREAK SPACE}%"
+
+
+def count(value: float) -> str:
+    """Parameter counts and the like: ``0``, ``950``, ``4.2 k``, ``86 M``, ``1.1 G``."""
+    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            scaled = value / limit
+            return f"{scaled:.0f}\N{NO-BREAK SPACE}{suffix}" if scaled >= 100 else f"{scaled:.3g}\N{NO-BREAK SPACE}{suffix}"
+    return f"{value:g}" if value == int(value) else f"{value:.1f}"
+
+
+def seconds(value: float) -> str:
+    """Duration with a fitting unit."""
+    for limit, suffix in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if value >= limit:
+            return f"{value / limit:.3g}\N{NO-BREAK SPACE}{suffix}"
+    return "0\N{NO-BREAK SPACE}s" if value == 0 else f"{value / 1e-9:.3g}\N{NO-BREAK SPACE}ns"
+
+
+def short_digest(digest: str) -> str:
+    """First twelve hexadecimal digits of a ``sha256:…`` digest."""
+    return digest.rpartition(":")[2][:12]
+
+
+def regime_label(regime: str, head: str | None, budget_percent: float) -> str:
+    """One comparison group in words: regime, head and training budget."""
+    label = REGIME_LABELS.get(regime, regime)
+    if head:
+        label = f"{label} ({head})"
+    # Nothing is trained zero-shot, so a budget would say nothing.
+    return label if regime == "none" else f"{label} · {percent(budget_percent)} of the training data"
+
+
+class Slugs:
+    """File names from names: only ``[a-z0-9._-]``, one name one slug, no matter in which order they are asked for.
+
+    ``org/model`` becomes ``org__model``. Names that would meet in one slug, also on file systems that ignore case,
+    each get a piece of their own digest appended.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        plain = {name: self._plain(name) for name in sorted(set(names))}
+        taken = list(plain.values())
+        self._slugs = {
+            name: slug if taken.count(slug) == 1 else f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+            for name, slug in plain.items()
+        }
+
+    @staticmethod
+    def _plain(name: str) -> str:
+        slug = _SAFE.sub("-", name.lower().replace("/", "__")).strip(".-")
+        # A long name is cut for the file system, and then it needs its digest to stay apart from its sisters.
+        if len(slug) > 80:
+            slug = f"{slug[:70]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+        return slug or "unnamed"
+
+    def __getitem__(self, name: str) -> str:
+        return self._slugs[name]

@@ -1,0 +1,121 @@
+"""``wbench evaluate`` and ``wbench score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wbench.cli.tables import format_option, show_table
+from wbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from wbench.result import Result, Score
+    from wbench.run.evaluate import CellReport
+
+__all__ = ["evaluate", "result_rows", "score"]
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, required=True, metavar="M", help="Name, module:Class or ./file.py:Class.")
+@click.option("--task", "tasks", multiple=True, metavar="T", help="Task instance (repeat for several).")
+@click.option("--suite", help="All tasks of a suite.")
+@click.option("--size", default="standard", show_default=True, help="tiny, standard or large.")
+@click.option("--head", default="linear", show_default=True, help="Head of embedders.")
+@click.option("--budget", "budgets", multiple=True, type=float, default=(100.0,), help="Training budget in percent.")
+@click.option("--draws", type=int, help="Draws of each budget [default: 5 below 25 %].")
+@click.option("--seeds", type=int, default=1, show_default=True, help="Training seeds of stochastic models.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder [default: $WBENCH_DATA or ./data].")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results.")
+@format_option
+def evaluate(
+    models: tuple[str, ...],
+    tasks: tuple[str, ...],
+    suite: str | None,
+    format_: str,
+    **options: Any,
+) -> int:
+    """Score models on tasks. Finished results are kept; run the same command again to carry on."""
+    from wbench.run.evaluate import evaluate as run
+    from wbench.task.spec import load_suite
+
+    if (suite is None) == (not tasks):
+        raise UsageError("Name either tasks or a suite.", next_step="--task NAME or --suite NAME; wbench list tasks")
+    names = load_suite(suite).tasks if suite is not None else tasks
+    report = run(models, names, show_progress=True, **options)
+    for task in dict.fromkeys(cell.task for cell in report.cells):
+        cells = [cell for cell in report.cells if cell.task == task]
+        rows = result_rows([cell.result for cell in cells if cell.result is not None])
+        if rows:
+            show_table(rows, format_, title=task)
+    for cell in report.cells:
+        _explain(cell)
+    return 1 if report.failures else 0
+
+
+def _explain(cell: CellReport) -> None:
+    if cell.status == "failed":
+        click.secho(f"failed: {cell.cell.model} on {cell.task}\n  {cell.reason}", fg="red", err=True)
+    elif cell.status == "not applicable":
+        click.echo(f"n/a: {cell.cell.model} on {cell.task}: {cell.reason}", err=True)
+
+
+def show_score(score: Score) -> str:
+    """Value and 95 % interval: ``-12.31 [-12.9, -11.7] dB``."""
+    span = f" [{score.interval.low:.3f}, {score.interval.high:.3f}]" if score.interval else ""
+    return f"{score.value:.3f}{span} {score.unit}".rstrip()
+
+
+def result_rows(results: list[Result]) -> list[dict[str, Any]]:
+    """Table rows of results of one task, best first."""
+    results = sorted(results, key=lambda r: r.primary().value, reverse=bool(results and results[0].primary().higher_is_better))
+    rows = []
+    for result in results:
+        primary = result.primary()
+        others = [s for s in result.scores if s.slice == "ranked" and s.metric != primary.metric]
+        row: dict[str, Any] = {
+            "model": result.model.name,
+            "regime": result.regime + (f" {result.head}" if result.head else ""),
+            "budget": f"{result.budget_percent:g} %",
+            primary.metric: show_score(primary),
+            "n": primary.n,
+        }
+        if result.cost.payload_bits_max is not None:
+            row["bits"] = result.cost.payload_bits_max
+        row |= {s.metric: f"{s.value:.3f}" for s in others[:4]}
+        row["time"] = f"{result.cost.fit_s + result.cost.predict_s:.1f} s"
+        rows.append(row)
+    return rows
+
+
+@click.command()
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder [default: $WBENCH_DATA or ./data].")
+@format_option
+def score(result: Path, data: Path | None, format_: str) -> int:
+    """Recompute the scores of RESULT (a result.json or its folder) from its predictions."""
+    from wbench.run.score import score as run
+
+    stored, scores = run(result, data=data)
+    rows = []
+    worst = 0.0
+    for new in scores:
+        old = stored.score(new.metric, new.slice)
+        difference = abs(new.value - old.value) if old is not None else float("inf")
+        worst = max(worst, difference)
+        rows.append(
+            {
+                "metric": new.metric,
+                "slice": new.slice,
+                "n": new.n,
+                "recomputed": show_score(new),
+                "stored": show_score(old) if old else "–",
+                "difference": f"{difference:.1e}",
+            }
+        )
+    show_table(rows, format_, title=f"{stored.model.name} on {stored.task.name}")
+    if worst > 1e-6:
+        click.secho(f"The stored scores differ from the recomputed ones by up to {worst:.1e}.", fg="red", err=True)
+        return 1
+    return 0

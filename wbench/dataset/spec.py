@@ -1,0 +1,132 @@
+"""Recipes and dataset specs: what to generate, checked and digested."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wbench import registry
+from wbench.dataset.schema import SCHEMA_VERSION
+from wbench.digest import value_digest
+from wbench.errors import SpecError, UnknownNameError
+
+__all__ = ["SIZES", "DatasetSpec", "Recipe", "Size", "check_size", "explain_validation", "load_recipe"]
+
+Size = Literal["tiny", "standard", "large"]
+SIZES: tuple[Size, ...] = get_args(Size)
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SizeSpec(_Frozen):
+    """How many samples, and how many blocks make a shard."""
+
+    samples: int = Field(gt=0)
+    shard_blocks: int = Field(gt=0)
+
+
+class Recipe(_Frozen):
+    """One recipe file: a generator, its parameters, and three sizes."""
+
+    name: str
+    version: int = Field(ge=1)
+    generator: str
+    summary: str
+    licence: str
+    seed: int = Field(ge=0)
+    block: int = Field(gt=0)
+    sizes: dict[Size, SizeSpec]
+    params: dict[str, Any] = {}
+
+
+class DatasetSpec(_Frozen):
+    """Everything that fixes the bits of a dataset.
+
+    The *spec digest* names what was asked for. Tasks, splits and noise hang on it, not on the bits, because another
+    processor may change the last ones.
+    """
+
+    recipe: str
+    recipe_version: int
+    generator: str
+    generator_version: int
+    seed: int
+    samples: int
+    block: int
+    shard_blocks: int
+    params: dict[str, Any]
+    size: Size
+    schema_version: int = SCHEMA_VERSION
+
+    @cached_property
+    def digest(self) -> str:
+        """Spec digest."""
+        return value_digest(self.model_dump(mode="json"))
+
+    @property
+    def shard_samples(self) -> int:
+        """Samples of a full shard."""
+        return self.block * self.shard_blocks
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.samples // self.shard_samples)
+
+    def shard_range(self, shard: int) -> range:
+        """Sample ids of a shard."""
+        start = shard * self.shard_samples
+        return range(start, min(start + self.shard_samples, self.samples))
+
+    def blocks_of(self, shard: int) -> list[tuple[int, range]]:
+        """(block index, sample ids) of each block of a shard; only the dataset's last block may be shorter."""
+        ids = self.shard_range(shard)
+        starts = range(ids.start, ids.stop, self.block)
+        return [(start // self.block, range(start, min(start + self.block, ids.stop))) for start in starts]
+
+
+def check_size(size: str) -> Size:
+    """Return the size, or raise :class:`UnknownNameError`."""
+    if size not in SIZES:
+        raise UnknownNameError("size", size, SIZES, next_step="--size tiny|standard|large")
+    return size
+
+
+def explain_validation(error: ValidationError) -> str:
+    """One line for each thing that pydantic found wrong."""
+    parts = []
+    for item in error.errors():
+        place = ".".join(str(p) for p in item["loc"]) or "(top level)"
+        message = "unknown field" if item["type"] == "extra_forbidden" else item["msg"]
+        parts.append(f"{place}: {message}")
+    return "; ".join(parts)
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """Read a recipe by registry name or from a ``.toml`` file.
+
+    Raises
+    ------
+    UnknownNameError
+        No recipe of that name.
+    SpecError
+        The file cannot be read, or a field is wrong or unknown.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        found = registry.registry().get("recipe", str(name)).path
+        path = found if found is not None else path
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SpecError("The recipe cannot be read.", where=str(path), why=str(error)) from error
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        raise SpecError("The recipe is not valid.", where=str(path), why=explain_validation(error)) from error

@@ -1,0 +1,132 @@
+"""Creating a dataset and writing whole shards. One writer per shard; nothing is ever appended or half-declared."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wbench.dataset.manifest import MANIFEST, entry_path, write_entry
+from wbench.dataset.schema import ArraySpec
+from wbench.dataset.spec import DatasetSpec
+from wbench.errors import DatasetError, OutputConflictError
+
+__all__ = ["create_dataset", "read_attributes", "write_shard"]
+
+
+def create_dataset(
+    root: Path, spec: DatasetSpec, arrays: Iterable[ArraySpec], attributes: Mapping[str, Any]
+) -> None:
+    """Create the group with all arrays at full size, or accept an existing one of the same spec.
+
+    The folder is made under a temporary name and renamed, so it is either absent or complete in its metadata.
+
+    Raises
+    ------
+    OutputConflictError
+        If the folder holds something else. It is left untouched.
+    """
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        _check_same(root, spec)
+        return
+    root.parent.mkdir(parents=True, exist_ok=True)
+    temporary = root.with_name(f".{root.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        _create_group(temporary, spec, arrays, attributes)
+        if root.exists():
+            root.rmdir()
+        temporary.rename(root)
+    except OSError as error:
+        if (root / "zarr.json").exists():  # another process was first; its metadata are the same or refused here
+            _check_same(root, spec)
+            return
+        raise DatasetError("The dataset cannot be created.", where=str(root), why=str(error)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _check_same(root: Path, spec: DatasetSpec) -> None:
+    try:
+        found = read_attributes(root).get("spec_digest")
+    except DatasetError:
+        found = None
+    if found == spec.digest:
+        return
+    what = "another dataset" if found else "something that is not a wbench dataset"
+    raise OutputConflictError(
+        f"The output folder holds {what}. It was left untouched.",
+        where=str(root),
+        why=f"its spec digest is {found}, asked for is {spec.digest}" if found else None,
+        next_step="choose another folder with --out, or move that one away",
+    )
+
+
+def _create_group(
+    path: Path, spec: DatasetSpec, arrays: Iterable[ArraySpec], attributes: Mapping[str, Any]
+) -> None:
+    import zarr
+
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    group.attrs.update(attributes)
+    for array in arrays:
+        chunk = min(spec.block, spec.samples)
+        shard = chunk * spec.shard_blocks
+        group.create_array(
+            array.name,
+            shape=(spec.samples, *array.shape),
+            dtype=array.dtype,
+            chunks=(chunk, *array.shape),
+            shards=(shard, *array.shape) if spec.shard_blocks > 1 else None,
+            # Floats of CSI hardly compress (0.88 to 0.92), and raw chunks read several times faster.
+            compressors=None,
+            filters=None,
+            dimension_names=("sample", *array.dims),
+            attributes={"units": array.unit, "long_name": array.description, **array.attributes},
+            # Never written shards read as "missing", not as zeros.
+            fill_value=np.nan if np.dtype(array.dtype).kind in "fc" else -128,
+        )
+    with warnings.catch_warnings():
+        # Consolidated metadata are an extension of Zarr v3 that zarr-python and xarray both read; the metadata
+        # never change after this point, so they cannot go stale.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        zarr.consolidate_metadata(path, zarr_format=3)
+    (path / MANIFEST).mkdir()
+
+
+def write_shard(root: Path, spec: DatasetSpec, shard: int, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """Write one whole shard, then its manifest entry; returns the entry."""
+    import zarr
+
+    ids = spec.shard_range(shard)
+    entry_path(root, shard).unlink(missing_ok=True)  # while the data change, the shard does not exist
+    group = zarr.open_group(root, mode="r+")
+    for name, values in arrays.items():
+        target = group[name]
+        if not isinstance(target, zarr.Array):
+            raise DatasetError("Not an array.", where=f"{root}/{name}")
+        target[ids.start : ids.stop] = values
+    return write_entry(root, spec, shard, arrays)
+
+
+def read_attributes(root: Path) -> dict[str, Any]:
+    """Group attributes of a dataset, without importing zarr.
+
+    Raises
+    ------
+    DatasetError
+        If the folder is not a Zarr v3 group.
+    """
+    try:
+        metadata = json.loads((root / "zarr.json").read_text(encoding="utf-8"))
+        attributes = metadata["attributes"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DatasetError("The folder is not a wbench dataset.", where=str(root), why=str(error)) from error
+    return dict(attributes)

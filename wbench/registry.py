@@ -1,0 +1,233 @@
+"""Discovery: provider packages, their TOML manifests, and references to code.
+
+A *provider* is an installed package named by an entry point of the group ``wbench.providers``. Its ``provider.toml``
+lists what it offers; reading it imports nothing, so listing is instant and a broken simulator cannot break the list.
+
+::
+
+    api = 1
+    recipes = "recipes/*.toml"          # one file per recipe, the stem is the name
+    tasks = "instances/*.toml"          # one file per task instance
+    suites = "suites/*.toml"            # one file per suite
+
+    [generators.plane-wave]             # also: families, models, commands
+    object = "my_package.plane_wave:PlaneWave"
+    summary = "closed-form multipath channel"
+    requires = ["octave"]               # importable packages beyond the base install
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from wbench.errors import MissingDependencyError, PluginError, UnknownNameError
+
+__all__ = [
+    "Entry",
+    "Kind",
+    "Registry",
+    "import_file",
+    "import_reference",
+    "load",
+    "registry",
+]
+
+GROUP = "wbench.providers"
+API = 1
+Kind = Literal["generator", "recipe", "task", "suite", "family", "model", "command"]
+_OBJECT_KINDS: tuple[Kind, ...] = ("generator", "family", "model", "command")
+_FILE_KINDS: tuple[Kind, ...] = ("recipe", "task", "suite")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that a provider offers.
+
+    Attributes
+    ----------
+    kind, name, provider : str
+        What it is, its registry name, and the package that offers it.
+    object : str
+        ``module:attribute`` for code; empty for recipes and tasks.
+    path : Path or None
+        The TOML file of a recipe or task.
+    summary : str
+        One line.
+    requires : tuple of str
+        Importable packages it needs beyond the base install.
+    extra : dict
+        Other manifest fields.
+    """
+
+    kind: Kind
+    name: str
+    provider: str
+    object: str = ""
+    path: Path | None = None
+    summary: str = ""
+    requires: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything that the installed providers offer, and what was wrong with some of them."""
+
+    entries: dict[Kind, dict[str, Entry]]
+    problems: tuple[str, ...]
+
+    def names(self, kind: Kind) -> list[str]:
+        """Sorted names of a kind."""
+        return sorted(self.entries[kind])
+
+    def get(self, kind: Kind, name: str) -> Entry:
+        """Entry of that name.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none; near names and broken providers are mentioned.
+        """
+        try:
+            return self.entries[kind][name]
+        except KeyError:
+            error = UnknownNameError(kind, name, self.entries[kind])
+            if self.problems:
+                error.why = f"{error.why} (and a provider could not be read: {'; '.join(self.problems)})"
+            raise error from None
+
+
+@cache
+def registry() -> Registry:
+    """Read all manifests once per process."""
+    found: dict[Kind, dict[str, Entry]] = {kind: {} for kind in (*_OBJECT_KINDS, *_FILE_KINDS)}
+    problems: list[str] = []
+    for package in sorted({point.value for point in entry_points(group=GROUP)}):
+        try:
+            for entry in _read_manifest(package):
+                other = found[entry.kind].get(entry.name)
+                if other is not None:
+                    problems.append(f"{package}: {entry.kind} {entry.name!r} is already offered by {other.provider}")
+                else:
+                    found[entry.kind][entry.name] = entry
+        except PluginError as error:
+            problems.append(f"{package}: {error.what} {error.why or ''}".strip())
+    return Registry(found, tuple(problems))
+
+
+def _read_manifest(package: str) -> Iterator[Entry]:
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError) as error:
+        raise PluginError("The provider package cannot be found.", where=package, why=str(error)) from error
+    if spec is None or not spec.submodule_search_locations:
+        raise PluginError("The provider package is not installed.", where=package)
+    root = Path(next(iter(spec.submodule_search_locations)))
+    try:
+        manifest = tomllib.loads((root / "provider.toml").read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise PluginError("provider.toml cannot be read.", where=str(root), why=str(error)) from error
+    if manifest.get("api") != API:
+        raise PluginError(f"provider.toml has api = {manifest.get('api')!r}.", why=f"this wbench reads api = {API}")
+    for kind in _OBJECT_KINDS:
+        for name, table in manifest.get(f"{kind}s" if kind != "family" else "families", {}).items():
+            yield _object_entry(kind, name, package, table)
+    for kind in _FILE_KINDS:
+        pattern = manifest.get(f"{kind}s")
+        for path in sorted(root.glob(pattern)) if pattern else ():
+            yield Entry(kind, path.stem, package, path=path)
+
+
+def _object_entry(kind: Kind, name: str, package: str, table: Any) -> Entry:
+    if not isinstance(table, dict) or ":" not in str(table.get("object", "")):
+        raise PluginError(f"{kind} {name!r} has no object = 'module:attribute'.", where=f"{package}/provider.toml")
+    extra = {key: value for key, value in table.items() if key not in {"object", "summary", "requires"}}
+    requires = tuple(table.get("requires", ()))
+    return Entry(kind, name, package, table["object"], None, table.get("summary", ""), requires, extra)
+
+
+def load(kind: Kind, name: str) -> Any:
+    """Import the object of a registered generator, family, model or command.
+
+    Raises
+    ------
+    UnknownNameError
+        No such name.
+    MissingDependencyError
+        A package that the entry requires is not installed; the message has the pip command.
+    PluginError
+        The code cannot be imported.
+    """
+    entry = registry().get(kind, name)
+    for package in entry.requires:
+        if importlib.util.find_spec(package) is None:
+            extra = entry.extra.get("install", f"pip install {package}")
+            raise MissingDependencyError(
+                f"The {kind} {name!r} needs the package {package!r}, which is not installed.",
+                next_step=f"{extra}    (wbench doctor shows what else is missing)",
+            )
+    return import_reference(entry.object)
+
+
+def import_reference(reference: str) -> Any:
+    """Import ``package.module:attribute`` or ``./file.py:attribute``.
+
+    Raises
+    ------
+    PluginError
+        If the file or module cannot be imported, or has no such attribute; syntax errors are shown with their line.
+    """
+    target, _, attribute = reference.rpartition(":")
+    if not target or not attribute:
+        raise PluginError(f"{reference!r} is not a reference.", next_step="use package.module:Class or ./file.py:Class")
+    if target.endswith(".py"):
+        module = import_file(Path(target))
+    else:
+        try:
+            module = importlib.import_module(target)
+        except Exception as error:
+            raise PluginError("The module cannot be imported.", where=target, why=_cause(error)) from error
+    try:
+        return getattr(module, attribute)
+    except AttributeError:
+        public = [name for name, value in vars(module).items() if isinstance(value, type) and not name.startswith("_")]
+        why = f"it has the classes {', '.join(public)}" if public else "it has no classes"
+        raise PluginError(f"There is no {attribute!r} in the module.", where=target, why=why) from None
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import a Python file under a name that depends on its path only, so that its objects pickle across processes."""
+    path = path.expanduser().resolve()
+    if not path.is_file():
+        raise PluginError("No such file.", where=str(path))
+    name = f"wbench_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError("The file cannot be imported.", where=str(path), why="it is not a Python source file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise PluginError("The file cannot be imported.", where=str(path), why=_cause(error)) from error
+    return module
+
+
+def _cause(error: BaseException) -> str:
+    if isinstance(error, SyntaxError):
+        return f"syntax error in line {error.lineno}: {error.msg}"
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,212 @@
+"""The result file: one immutable JSON per (task, size, model, regime, head, budget, draw, seed), beside its predictions."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from wbench.errors import ResultError
+
+__all__ = [
+    "RESULT_SCHEMA_VERSION",
+    "CostRecord",
+    "DatasetRecord",
+    "Interval",
+    "ModelRecord",
+    "PredictionsRecord",
+    "Result",
+    "Score",
+    "TaskRecord",
+    "read_result",
+    "read_results",
+    "write_result",
+]
+
+RESULT_SCHEMA_VERSION = 1
+Regime = Literal["none", "head", "fine-tune", "full"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Interval(_Record):
+    """95 % interval by the delete-a-group jackknife with Student's t."""
+
+    low: FiniteFloat
+    high: FiniteFloat
+    level: FiniteFloat = 0.95
+    groups: int
+    effective_groups: FiniteFloat
+
+
+class Score(_Record):
+    """One metric on one slice of the test part.
+
+    ``slice`` is ``"ranked"`` (what the table ranks by), ``"all"``, or ``column=value``. ``replicates`` are the
+    values with one group of clusters left out, the same groups for every model: paired comparisons use them.
+    """
+
+    metric: str
+    metric_version: int
+    unit: str
+    higher_is_better: bool
+    slice: str
+    value: FiniteFloat
+    n: int
+    interval: Interval | None = None
+    replicates: tuple[FiniteFloat, ...] = ()
+
+
+class TaskRecord(_Record):
+    """The task instance that was scored."""
+
+    name: str
+    version: int
+    digest: str
+    family: str
+    kind: str
+    primary: str
+    size: str
+
+
+class DatasetRecord(_Record):
+    """One dataset behind the views."""
+
+    recipe: str
+    spec_digest: str
+    content_digest: str
+    split_digest: str
+
+
+class ModelRecord(_Record):
+    """What the model declared, and its parameter count after fitting."""
+
+    name: str
+    revision: str
+    kind: str
+    summary: str = ""
+    source: str = ""
+    licence: str = ""
+    parameters: int = 0
+    trains: bool = False
+    pretraining: tuple[str, ...] = ()
+    overlap: str = "none"
+
+
+class CostRecord(_Record):
+    """Wall-clock cost on the named device; payload bits of codecs."""
+
+    fit_s: FiniteFloat = 0.0
+    predict_s: FiniteFloat = 0.0
+    predict_samples: int = 0
+    device: str = "cpu"
+    payload_bits_mean: FiniteFloat | None = None
+    payload_bits_max: int | None = None
+
+
+class PredictionsRecord(_Record):
+    """The predictions file beside the result."""
+
+    path: str
+    digest: str
+    bytes: int
+
+
+class Result(_Record):
+    """One finished evaluation."""
+
+    schema_version: int = RESULT_SCHEMA_VERSION
+    task: TaskRecord
+    datasets: tuple[DatasetRecord, ...]
+    model: ModelRecord
+    regime: Regime
+    head: str | None = None
+    budget_percent: FiniteFloat = Field(gt=0, le=100)
+    draw: int = Field(ge=0)
+    seed: int = Field(ge=0)
+    n_train: int
+    n_val: int
+    n_test: int
+    scores: tuple[Score, ...]
+    skipped: dict[str, str] = {}
+    calibration: dict[str, dict[str, FiniteFloat]] = {}
+    cost: CostRecord
+    predictions: PredictionsRecord
+    provenance: dict[str, Any]
+
+    def primary(self) -> Score:
+        """The score that the board ranks by."""
+        for score in self.scores:
+            if score.metric == self.task.primary and score.slice == "ranked":
+                return score
+        raise ResultError("The result has no ranked score.", where=self.task.name)
+
+    def score(self, metric: str, slice_: str = "ranked") -> Score | None:
+        """Score of a metric and slice, None if there is none."""
+        return next((s for s in self.scores if s.metric == metric and s.slice == slice_), None)
+
+
+def write_result(result: Result, path: Path) -> None:
+    """Write a result atomically: a file of that name is either absent or whole.
+
+    Raises
+    ------
+    ResultError
+        If it cannot be written. A failed save is an error, never a warning.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(result.model_dump_json(indent=1) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ResultError("The result could not be saved.", where=str(path), why=str(error)) from error
+
+
+def read_result(path: Path) -> Result:
+    """Read and check one result file.
+
+    Raises
+    ------
+    ResultError
+        If the file is missing, is not JSON, breaks the schema or has a newer schema version.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ResultError("The result cannot be read.", where=str(path), why=str(error)) from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if isinstance(version, int) and version > RESULT_SCHEMA_VERSION:
+        raise ResultError(
+            f"The result has schema version {version}, this wbench reads up to {RESULT_SCHEMA_VERSION}.",
+            where=str(path),
+            next_step="pip install --upgrade wbench",
+        )
+    try:
+        return Result.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ResultError("The result breaks the schema.", where=f"{path}: {place}", why=first["msg"]) from error
+
+
+def read_results(folder: Path) -> list[Result]:
+    """Read all results below a folder, in a fixed order.
+
+    Raises
+    ------
+    ResultError
+        If the folder does not exist, or a result in it is not valid.
+    """
+    if not folder.is_dir():
+        raise ResultError("No such results folder.", where=str(folder), next_step="wbench evaluate --model … --task …")
+    return [read_result(path) for path in sorted(folder.rglob("result.json"))]

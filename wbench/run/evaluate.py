@@ -1,0 +1,258 @@
+"""Evaluation: models × tasks × budgets × draws × seeds, each result written as soon as it exists."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from wbench.digest import array_digest
+from wbench.errors import ResultError, UsageError, WBenchError
+from wbench.model import load_model
+from wbench.provenance import provenance
+from wbench.result import DatasetRecord, ModelRecord, PredictionsRecord, Result, TaskRecord, read_result, write_result
+from wbench.run.cell import Answer, Cell, answer_cell, prepare, result_key
+from wbench.run.executors import one_thread
+from wbench.run.plan import load_task
+from wbench.run.progress import progress
+from wbench.run.score import PREDICTIONS, score_predictions
+from wbench.task.base import Task
+
+__all__ = ["CellReport", "EvaluationReport", "evaluate"]
+
+Status = Literal["done", "kept", "not applicable", "failed"]
+#: Draws of a training budget below this percentage are repeated (protocol).
+DRAWS_BELOW_PERCENT = 25.0
+
+
+@dataclass(frozen=True)
+class CellReport:
+    """What became of one cell: its result, or the reason why there is none."""
+
+    task: str
+    cell: Cell
+    status: Status
+    result: Result | None = None
+    path: Path | None = None
+    reason: str = ""
+
+
+@dataclass
+class EvaluationReport:
+    """All cells of an evaluation, in order."""
+
+    cells: list[CellReport] = field(default_factory=list)
+
+    @property
+    def results(self) -> list[Result]:
+        """Results that are there now, new or kept."""
+        return [cell.result for cell in self.cells if cell.result is not None]
+
+    @property
+    def failures(self) -> list[CellReport]:
+        """Cells that failed."""
+        return [cell for cell in self.cells if cell.status == "failed"]
+
+
+def evaluate(
+    models: Sequence[str],
+    tasks: Sequence[str | Path],
+    *,
+    size: str = "standard",
+    data: str | Path | None = None,
+    out: str | Path = "results",
+    head: str = "linear",
+    budgets: Sequence[float] = (100.0,),
+    draws: int | None = None,
+    seeds: int = 1,
+    show_progress: bool = False,
+    on_cell: Callable[[CellReport], None] | None = None,
+) -> EvaluationReport:
+    """Evaluate models on tasks.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Registry names, ``package.module:Class`` or ``./file.py:Class``.
+    tasks : sequence of str or Path
+        Registry names of task instances, or ``.toml`` files.
+    size : {"tiny", "standard", "large"}
+        Size of the datasets; results on ``tiny`` are never ranked.
+    data, out : path
+        Data folder, and folder of the results.
+    head : str
+        Head of embedders.
+    budgets : sequence of float
+        Training budgets in percent, for models that train.
+    draws : int, optional
+        Draws of each budget; default 5 below 25 %, else 1 (100 % has one draw).
+    seeds : int
+        Training seeds of stochastic models.
+    show_progress : bool
+        Show a progress bar on standard error.
+    on_cell : callable, optional
+        Called with each :class:`CellReport` as soon as it is known.
+
+    Returns
+    -------
+    EvaluationReport
+        A failed cell does not stop the others; finished results with the same key are kept.
+
+    Raises
+    ------
+    UnknownNameError, SpecError, PluginError
+        A task or model does not exist or cannot be loaded at all.
+    DatasetNotFoundError
+        A dataset has not been generated.
+    """
+    if seeds < 1 or (draws is not None and draws < 1):
+        raise UsageError("Seeds and draws are counts from 1 on.", next_step="--seeds 3")
+    loaded = [load_task(task, size=size, data=data) for task in tasks]
+    # A name that does not exist is a mistake in the command; a model that cannot be loaded fails its own cells only.
+    broken = _load_all(models)
+    plan = [
+        (task, cell) for task in loaded for model in models for cell in _cells(model, head, budgets, draws, seeds, broken)
+    ]
+    report = EvaluationReport()
+    with progress("evaluate", len(plan), "cells", show=show_progress) as advance, one_thread():
+        for task, cell in plan:
+            advance(0, f"{cell.model} on {task.spec.name}")
+            done = _run(task, cell, Path(out), broken.get(cell.model))
+            report.cells.append(done)
+            if on_cell is not None:
+                on_cell(done)
+            advance(1, "")
+    return report
+
+
+def _load_all(models: Sequence[str]) -> dict[str, WBenchError]:
+    broken: dict[str, WBenchError] = {}
+    for model in models:
+        try:
+            load_model(model)
+        except UsageError:
+            raise
+        except WBenchError as error:
+            broken[model] = error
+    return broken
+
+
+def _cells(
+    model: str, head: str, budgets: Sequence[float], draws: int | None, seeds: int, broken: dict[str, WBenchError]
+) -> Iterator[Cell]:
+    from wbench.model import Embedder
+
+    if model in broken:
+        yield Cell(model)
+        return
+    built = load_model(model)
+    own_head = head if isinstance(built, Embedder) else None
+    trains = built.info.trains or own_head is not None
+    for budget in budgets if trains else (100.0,):
+        default = 5 if budget < DRAWS_BELOW_PERCENT else 1
+        for draw in range(1 if budget == 100 else draws or default):
+            for seed in range(seeds if built.info.stochastic else 1):
+                yield Cell(model, own_head, float(budget), draw, seed)
+
+
+def _run(task: Task, cell: Cell, out: Path, broken: WBenchError | None) -> CellReport:
+    name = task.spec.name
+    if broken is not None:
+        return CellReport(name, cell, "failed", reason=str(broken))
+    try:
+        model, reason = prepare(cell, task)
+        if reason is not None:
+            return CellReport(name, cell, "not applicable", reason=reason)
+        regime = "head" if cell.head else "full" if model.info.trains else "none"
+        folder = _folder(task, model.info.name, regime, cell, result_key(task, model.info, cell, regime), out)
+        kept = _kept(folder)
+        if kept is not None:
+            return CellReport(name, cell, "kept", kept, folder / "result.json")
+        result = _finish(task, cell, answer_cell(model, cell, task), folder)
+        return CellReport(name, cell, "done", result, folder / "result.json")
+    except WBenchError as error:
+        if isinstance(error, ResultError) and error.what.startswith("The result could not be saved"):
+            raise
+        return CellReport(name, cell, "failed", reason=str(error))
+
+
+def _folder(task: Task, model: str, regime: str, cell: Cell, key: str, out: Path) -> Path:
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in model.replace("/", "__"))
+    run = f"{regime}-{cell.head or 'self'}-b{cell.budget:g}-d{cell.draw}-s{cell.seed}-{key}"
+    return out / f"{task.spec.name}-v{task.spec.version}" / task.dataset("test").spec.size / safe / run
+
+
+def _kept(folder: Path) -> Result | None:
+    try:
+        return read_result(folder / "result.json") if (folder / "result.json").exists() else None
+    except ResultError:
+        return None  # it is made again; the folder's name says what it must hold
+
+
+def _finish(task: Task, cell: Cell, answer: Answer, folder: Path) -> Result:
+    scores, skipped = score_predictions(task, answer.ids, answer.predictions, answer.calibration)
+    info = answer.info
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".predictions.{os.getpid()}.tmp"
+        with temporary.open("wb") as stream:
+            np.save(stream, answer.predictions, allow_pickle=False)
+        temporary.replace(folder / PREDICTIONS)
+    except OSError as error:
+        raise ResultError("The result could not be saved.", where=str(folder), why=str(error)) from error
+    result = Result(
+        task=TaskRecord(
+            name=task.spec.name,
+            version=task.spec.version,
+            digest=task.spec.digest,
+            family=task.spec.family,
+            kind=task.spec.kind,
+            primary=task.spec.primary,
+            size=task.dataset("test").spec.size,
+        ),
+        datasets=tuple(
+            DatasetRecord(
+                recipe=recipe,
+                spec_digest=dataset.spec.digest,
+                content_digest=dataset.content_digest,
+                split_digest=task.split_digest(recipe),
+            )
+            for recipe, dataset in task.datasets.items()
+        ),
+        model=ModelRecord(
+            name=info.name,
+            revision=info.revision,
+            kind=info.kind,
+            summary=info.summary,
+            source=info.source,
+            licence=info.licence,
+            parameters=answer.parameters,
+            trains=info.trains,
+            pretraining=info.pretraining,
+            overlap=info.overlap,
+        ),
+        regime=answer.regime,  # type: ignore[arg-type]
+        head=answer.head,
+        budget_percent=cell.budget,
+        draw=cell.draw,
+        seed=cell.seed,
+        n_train=answer.n_train,
+        n_val=answer.n_val,
+        n_test=len(answer.ids),
+        scores=scores,
+        skipped=skipped,
+        calibration=answer.calibration,
+        cost=answer.cost,
+        predictions=PredictionsRecord(
+            path=PREDICTIONS,
+            digest=array_digest(answer.predictions),
+            bytes=(folder / PREDICTIONS).stat().st_size,
+        ),
+        provenance=provenance(),
+    )
+    write_result(result, folder / "result.json")
+    return result

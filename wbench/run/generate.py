@@ -1,0 +1,286 @@
+"""The generation engine: blocks → rays → channels → checked arrays → shards. Resumes by itself."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wbench.channel import statistics
+from wbench.channel.array import Array
+from wbench.channel.synthesis import synthesize_bands
+from wbench.dataset.manifest import read_entries
+from wbench.dataset.reader import Dataset, open_dataset
+from wbench.dataset.schema import SCHEMA_VERSION, STANDARD, ArraySpec, channel_spec
+from wbench.dataset.spec import DatasetSpec
+from wbench.dataset.writer import create_dataset, write_shard
+from wbench.errors import OutputConflictError, SimulationError, SpecError, WBenchError
+from wbench.generator import Arrays, Block, Layout, Session
+from wbench.provenance import provenance
+from wbench.run.executors import run_units, worker_pool
+from wbench.run.plan import build_spec, dataset_path, load_generator
+from wbench.run.progress import progress
+
+__all__ = ["GenerationReport", "array_specs", "generate", "make_shard", "repair", "simulate_block"]
+
+#: Statistics that the engine derives from rays where the session does not return them.
+DERIVED = ("delay_spread_s", "doppler_spread_hz")
+
+
+@dataclass(frozen=True)
+class GenerationReport:
+    """What a run of :func:`generate` did.
+
+    Attributes
+    ----------
+    path : Path
+        The dataset folder.
+    spec : DatasetSpec
+        What was asked for.
+    made, kept : int
+        Shards made now, and shards that were there.
+    failures : dict of int to str
+        Shards that failed, with the cause.
+    """
+
+    path: Path
+    spec: DatasetSpec
+    made: int
+    kept: int
+    failures: dict[int, str]
+
+    def open(self) -> Dataset:
+        """Open the dataset."""
+        return open_dataset(self.path)
+
+
+def generate(
+    recipe: str | Path,
+    *,
+    size: str = "standard",
+    out: str | Path | None = None,
+    seed: int | None = None,
+    workers: int = 1,
+    show_progress: bool = False,
+) -> GenerationReport:
+    """Generate a recipe's dataset; carry on where an earlier run stopped.
+
+    Parameters
+    ----------
+    recipe : str or Path
+        Registry name or a ``.toml`` file.
+    size : {"tiny", "standard", "large"}
+        How many samples.
+    out : path, optional
+        Dataset folder; default ``$WBENCH_DATA/RECIPE-SIZE.zarr``.
+    seed : int, optional
+        Root seed instead of the recipe's.
+    workers : int
+        Worker processes; 1 runs here. The bits do not depend on it.
+    show_progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    GenerationReport
+        Failed shards are listed there, the others are kept.
+
+    Raises
+    ------
+    UnknownNameError, SpecError
+        The recipe, size or a parameter is wrong.
+    OutputConflictError
+        The folder holds another dataset, or another process is writing it.
+    MissingDependencyError
+        The simulator is not installed.
+    """
+    spec, generator, params, licence = build_spec(recipe, size, seed)
+    root = Path(out) if out is not None else dataset_path(spec.recipe, size, seed)
+    layout = generator.layout(params)
+    attributes = _attributes(spec, layout, licence, generator.provenance())
+    create_dataset(root, spec, array_specs(layout), attributes)
+    return _fill(root, spec, workers, show_progress)
+
+
+def repair(path: str | Path, *, workers: int = 1, show_progress: bool = False) -> GenerationReport:
+    """Make the missing shards of an existing dataset, from the spec that it carries.
+
+    Raises
+    ------
+    SpecError
+        If the installed generator has another version: it would make other bits.
+    """
+    dataset = open_dataset(path)
+    spec = dataset.spec
+    installed = load_generator(spec.generator).version
+    if installed != spec.generator_version:
+        raise SpecError(
+            f"The dataset was made by {spec.generator} v{spec.generator_version}, installed is v{installed}.",
+            where=str(path),
+            next_step="install the wbench that made it, or generate the dataset anew elsewhere",
+        )
+    return _fill(dataset.path, spec, workers, show_progress)
+
+
+def _fill(root: Path, spec: DatasetSpec, workers: int, show_progress: bool) -> GenerationReport:
+    """Make all shards that have no manifest entry."""
+    with _single_writer(root):
+        there = set(read_entries(root, spec))
+        todo = [shard for shard in range(spec.shards) if shard not in there]
+        failures: dict[int, str] = {}
+        samples = sum(len(spec.shard_range(shard)) for shard in todo)
+        pool_context = worker_pool(min(workers, len(todo))) if workers > 1 and len(todo) > 1 else nullcontext()
+        bar = progress(
+            f"{spec.recipe} ({spec.size})", spec.samples, "samples", done=spec.samples - samples, show=show_progress
+        )
+        with bar as advance, pool_context as pool, _closing_sessions():
+            for shard, value in run_units(make_shard, todo, (root, spec), pool):
+                if isinstance(value, Exception):
+                    if isinstance(value, WBenchError) and value.exit_code == 3:
+                        raise value  # a missing simulator fails every shard alike
+                    failures[shard] = str(value) or type(value).__name__
+                advance(len(spec.shard_range(shard)), "")
+    return GenerationReport(root, spec, len(todo) - len(failures), len(there), failures)
+
+
+@contextmanager
+def _single_writer(root: Path) -> Iterator[None]:
+    with (root / ".wbench" / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise OutputConflictError(
+                "Another process is writing this dataset.", where=str(root), next_step="wait for it, or stop it"
+            ) from error
+        yield
+
+
+def array_specs(layout: Layout) -> list[ArraySpec]:
+    """All arrays of a dataset: the channels of the synthesis, the session's own, the derived statistics."""
+    specs = list(layout.arrays)
+    if layout.synthesis is not None:
+        s = layout.synthesis
+        specs += [channel_spec(n, s.time_steps, s.rx.ports, s.tx.ports, g.subcarriers) for n, g in s.bands.items()]
+        names = {spec.name for spec in specs}
+        specs += [STANDARD[name] for name in DERIVED if name not in names]
+    return sorted(specs, key=lambda spec: spec.name)
+
+
+def _attributes(spec: DatasetSpec, layout: Layout, licence: str, simulator: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "spec": spec.model_dump(mode="json"),
+        "spec_digest": spec.digest,
+        "licence": licence,
+        "simulator": dict(simulator),
+        "radio": _radio(layout),
+        "provenance": provenance(),
+        **layout.attributes,
+    }
+
+
+def _radio(layout: Layout) -> dict[str, Any]:
+    """Numerology and arrays as plain JSON: what a task tells a model."""
+    if layout.synthesis is None:
+        return {}
+
+    def plain(array: Array) -> dict[str, Any]:
+        geometry = {"rows": array.rows, "cols": array.cols, "dv": array.dv, "dh": array.dh}
+        return {**geometry, "slants": list(array.slants), "pattern": array.pattern}
+
+    s = layout.synthesis
+    bands = {
+        name: {"subcarriers": g.subcarriers, "spacing_hz": g.spacing_hz, "first_hz": g.first_hz}
+        for name, g in s.bands.items()
+    }
+    times = {"time_steps": s.time_steps, "time_step_s": s.time_step_s}
+    return {"tx": plain(s.tx), "rx": plain(s.rx), "bands": bands, **times}
+
+
+# --- in the worker -------------------------------------------------------------------------------------------------
+
+_sessions: dict[str, tuple[Layout, Session, ExitStack]] = {}
+
+
+def _session(spec: DatasetSpec) -> tuple[Layout, Session]:
+    """The process's session for a spec: simulators are slow to start and are used for many shards."""
+    if spec.digest not in _sessions:
+        generator = load_generator(spec.generator)
+        params = generator.Params.model_validate(spec.params)
+        stack = ExitStack()
+        _sessions[spec.digest] = (generator.layout(params), stack.enter_context(generator.open(params)), stack)
+    layout, session, _ = _sessions[spec.digest]
+    return layout, session
+
+
+@contextmanager
+def _closing_sessions() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        while _sessions:
+            _sessions.popitem()[1][2].close()
+
+
+def make_shard(root: Path, spec: DatasetSpec, shard: int) -> dict[str, Any]:
+    """Simulate and write one shard: a pure function of its arguments, to be run anywhere."""
+    from wbench.run.executors import one_thread
+
+    layout, session = _session(spec)
+    with one_thread():
+        blocks = [simulate_block(layout, session, Block(i, ids, spec.seed)) for i, ids in spec.blocks_of(shard)]
+    arrays = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+    return write_shard(root, spec, shard, arrays)
+
+
+def simulate_block(layout: Layout, session: Session, block: Block) -> Arrays:
+    """All arrays of one block, synthesised, derived and checked.
+
+    Raises
+    ------
+    SimulationError
+        If the session's arrays are not those of its layout, or a channel is not finite.
+    """
+    rays, arrays = session.simulate(block)
+    arrays = dict(arrays)
+    s = layout.synthesis
+    if s is not None:
+        if rays is None:
+            raise SimulationError("The session returned no rays, but the layout has a synthesis.")
+        turns = {name: arrays.get(name) for name in ("tx_orientation", "rx_orientation")}
+        arrays |= synthesize_bands(rays, s.tx, s.rx, s.bands, s.time_steps, s.time_step_s, **turns)
+        derive = {"delay_spread_s": statistics.delay_spread, "doppler_spread_hz": statistics.doppler_spread}
+        for name in DERIVED:
+            if name not in arrays:
+                arrays[name] = derive[name](rays).astype(STANDARD[name].dtype)
+    _check(array_specs(layout), arrays, block)
+    return arrays
+
+
+def _check(specs: list[ArraySpec], arrays: Mapping[str, npt.NDArray[Any]], block: Block) -> None:
+    where = f"block {block.index} (samples {block.samples.start} to {block.samples.stop - 1})"
+    if {spec.name for spec in specs} != set(arrays):
+        difference = {spec.name for spec in specs} ^ set(arrays)
+        raise SimulationError("The block's arrays are not those of the layout.", where=where, why=str(difference))
+    for spec in specs:
+        array = arrays[spec.name]
+        expected = (len(block), *spec.shape)
+        if array.shape != expected or array.dtype != np.dtype(spec.dtype):
+            why = f"{array.dtype} {array.shape} instead of {spec.dtype} {expected}"
+            raise SimulationError(f"The array {spec.name!r} has a wrong shape or dtype.", where=where, why=why)
+        if np.iscomplexobj(array):
+            _check_channel(spec.name, array, arrays.get("los"), where)
+
+
+def _check_channel(name: str, h: npt.NDArray[Any], los: npt.NDArray[Any] | None, where: str) -> None:
+    power = np.sum(np.abs(h.reshape(len(h), -1)).astype(np.float64) ** 2, axis=1)
+    if not np.isfinite(power).all():
+        raise SimulationError(f"{name!r} is not finite.", where=where, why=f"{np.sum(~np.isfinite(power))} samples")
+    if los is not None and np.any((power == 0) != (los == -1)):
+        raise SimulationError(f"{name!r} is zero where there is a path, or not zero without one.", where=where)

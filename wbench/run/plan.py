@@ -1,0 +1,127 @@
+"""From names to specs and places: which dataset a recipe and a size mean, and where it lies."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from wbench import registry
+from wbench.dataset.reader import Dataset, open_dataset
+from wbench.dataset.spec import DatasetSpec, check_size, explain_validation, load_recipe
+from wbench.errors import DatasetError, DatasetNotFoundError, SpecError, UnknownNameError
+from wbench.generator import Generator
+from wbench.task.base import Task, family_class
+from wbench.task.spec import load_spec
+
+__all__ = ["build_spec", "data_root", "dataset_path", "find_dataset", "load_generator", "load_task"]
+
+
+def data_root(data: str | Path | None = None) -> Path:
+    """The data folder: the argument, ``$WBENCH_DATA``, or ``./data``."""
+    return Path(data or os.environ.get("WBENCH_DATA") or "data")
+
+
+def load_generator(name: str) -> Generator:
+    """Construct a registered generator (this does not import its simulator)."""
+    found = registry.load("generator", name)
+    generator = found()
+    if not isinstance(generator, Generator):
+        raise SpecError(f"Generator {name!r} is not a wbench.Generator.", where=str(found))
+    return generator
+
+
+def build_spec(
+    recipe: str | Path, size: str = "standard", seed: int | None = None
+) -> tuple[DatasetSpec, Generator, Any, str]:
+    """Resolve a recipe: its dataset spec, generator, checked parameters and data licence.
+
+    Raises
+    ------
+    UnknownNameError, SpecError
+        Unknown recipe, size or generator; a wrong parameter.
+    """
+    table = load_recipe(recipe)
+    checked = check_size(size)
+    if checked not in table.sizes:
+        raise UnknownNameError("size", size, table.sizes, next_step=f"wbench generate {table.name} --size …")
+    if seed is not None and seed < 0:
+        raise SpecError(f"A seed is a whole number from 0 on, not {seed}.", next_step="--seed 1")
+    generator = load_generator(table.generator)
+    try:
+        params = generator.Params.model_validate(table.params)
+    except ValidationError as error:
+        raise SpecError("The recipe is not valid.", where=f"{recipe} [params]", why=explain_validation(error)) from error
+    spec = DatasetSpec(
+        recipe=table.name,
+        recipe_version=table.version,
+        generator=table.generator,
+        generator_version=generator.version,
+        seed=table.seed if seed is None else seed,
+        samples=table.sizes[checked].samples,
+        block=table.block,
+        shard_blocks=table.sizes[checked].shard_blocks,
+        params=params.model_dump(mode="json"),
+        size=checked,
+    )
+    return spec, generator, params, table.licence
+
+
+def dataset_path(recipe: str, size: str, seed: int | None = None, data: str | Path | None = None) -> Path:
+    """Where a recipe's dataset lies by default: ``DATA/RECIPE-SIZE[-sSEED].zarr``."""
+    suffix = "" if seed is None else f"-s{seed}"
+    return data_root(data) / f"{recipe}-{size}{suffix}.zarr"
+
+
+def find_dataset(recipe: str, size: str, data: str | Path | None = None) -> Dataset:
+    """Open a recipe's complete dataset for evaluation.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        If it has not been generated; the message has the command.
+    DatasetError
+        If it is incomplete or was made from another version of the recipe or generator.
+    """
+    spec, *_ = build_spec(recipe, size)
+    path = dataset_path(recipe, size, data=data)
+    command = f"wbench generate {recipe} --size {size} --out {path}"
+    if not path.exists():
+        raise DatasetNotFoundError(f"The dataset {recipe!r} ({size}) is not here.", where=str(path), next_step=command)
+    dataset = open_dataset(path)
+    if dataset.spec.digest != spec.digest:
+        raise DatasetError(
+            f"The dataset {recipe!r} ({size}) was made from another version of its recipe or generator.",
+            where=str(path),
+            why=f"its spec digest is {dataset.spec.digest}, current is {spec.digest}",
+            next_step=f"move {path} away, then: {command}",
+        )
+    dataset.require_complete()
+    return dataset
+
+
+def load_task(name: str | Path, *, size: str = "standard", data: str | Path | None = None) -> Task:
+    """Construct a task on its generated datasets.
+
+    Parameters
+    ----------
+    name : str or Path
+        Registry name of the instance, or a ``.toml`` file.
+    size : {"tiny", "standard", "large"}
+        Size of the datasets; ``tiny`` is never ranked.
+    data : path, optional
+        Data folder; default ``$WBENCH_DATA`` or ``./data``.
+
+    Raises
+    ------
+    UnknownNameError, SpecError
+        No such task or size, or a wrong field.
+    DatasetNotFoundError
+        A dataset has not been generated; the message has the command.
+    """
+    spec = load_spec(name)
+    family = family_class(spec)
+    check_size(size)
+    return family(spec, {recipe: find_dataset(recipe, size, data) for recipe in spec.recipes})

@@ -1,0 +1,250 @@
+"""The task contract and the part of the protocol that all families share: phase, scaling, noise, splits.
+
+A *family* (los-nlos, csi-feedback-ratio …) subclasses :class:`Task` and says what is observed and what the target is;
+an *instance* is a :class:`~wbench.task.spec.TaskSpec`. The order of work per sample is fixed by the protocol: one
+seeded phase on the channel, the family's transform, division by the rms of the clean observed part, then noise.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from wbench import registry
+from wbench.dataset.reader import Dataset
+from wbench.dataset.spec import explain_validation
+from wbench.errors import DatasetError, SpecError
+from wbench.seeding import KeyedStream
+from wbench.task.batch import ArrayMeta, Batch, ChannelMeta, Truth
+from wbench.task.spec import Part, TaskSpec
+from wbench.task.splits import split_digest, split_ids
+
+__all__ = ["FamilyParams", "Radio", "Task", "family_class"]
+
+Ids = npt.NDArray[np.int64]
+Complex = npt.NDArray[np.complex64]
+
+
+class FamilyParams(BaseModel):
+    """Base of a family's parameters: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Radio:
+    """Numerology and arrays of one channel array of a dataset."""
+
+    carrier_hz: float
+    subcarriers: int
+    spacing_hz: float
+    time_steps: int
+    time_step_s: float
+    tx: ArrayMeta
+    rx: ArrayMeta
+
+    @classmethod
+    def of(cls, dataset: Dataset, channel: str) -> Radio:
+        """Read it from the dataset's attributes."""
+        try:
+            radio = dataset.attributes["radio"]
+            band = radio["bands"][channel]
+            ends = [
+                ArrayMeta(a["rows"], a["cols"], a["dv"], a["dh"], len(a["slants"])) for a in (radio["tx"], radio["rx"])
+            ]
+            return cls(
+                float(band.get("carrier_hz", dataset.attributes.get("carrier_hz", 0.0))),
+                int(band["subcarriers"]),
+                float(band["spacing_hz"]),
+                int(radio["time_steps"]),
+                float(radio["time_step_s"]),
+                *ends,
+            )
+        except (KeyError, TypeError) as error:
+            raise DatasetError(
+                f"The dataset does not describe the channel array {channel!r}.",
+                where=str(dataset.path),
+                why=f"missing {error}",
+            ) from error
+
+
+class Task(ABC):
+    """One task instance on its datasets.
+
+    Parameters
+    ----------
+    spec : TaskSpec
+        The instance.
+    datasets : mapping of str to Dataset
+        Complete datasets by recipe name.
+    """
+
+    #: Pydantic model of the instance's ``[params]``.
+    Params: ClassVar[type[FamilyParams]] = FamilyParams
+    #: Whether samples are divided by the rms of their clean observed part.
+    scale: ClassVar[bool] = True
+
+    def __init__(self, spec: TaskSpec, datasets: Mapping[str, Dataset]) -> None:
+        self.spec = spec
+        self.params: Any = self.check_params(spec)
+        self.datasets = {recipe: datasets[recipe] for recipe in spec.recipes}
+
+    @classmethod
+    def check_params(cls, spec: TaskSpec) -> FamilyParams:
+        """The instance's parameters, checked."""
+        try:
+            return cls.Params.model_validate(spec.params)
+        except ValidationError as error:
+            raise SpecError(
+                "The task's parameters are not valid.", where=f"{spec.name} [params]", why=explain_validation(error)
+            ) from error
+
+    # --- what a family says ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def describe(self, radio: Radio) -> ChannelMeta:
+        """Shapes and metadata of an observation."""
+
+    def transform(self, channel: Complex) -> Complex:
+        """Clean CFR [n, time, rx, tx, subcarrier] to the task's domain; the CFR itself by default."""
+        return channel
+
+    def observe(self, clean: Complex) -> tuple[Complex, npt.NDArray[np.bool_] | None]:
+        """What is seen of the clean signal: values [n, …] and, in ``reconstruct`` tasks, the mask […] of them."""
+        return clean, None
+
+    @abstractmethod
+    def targets(self, channel: Complex, clean: Complex, rms: npt.NDArray[np.float32], labels: Truth) -> Truth:
+        """Targets of the samples.
+
+        Parameters
+        ----------
+        channel : complex64 ndarray [n, time, rx, tx, subcarrier]
+            CFR with the sample's phase, not scaled.
+        clean : complex64 ndarray [n, …]
+            :meth:`transform` of it, already divided by ``rms``.
+        rms : float32 ndarray [n]
+            The scale g.
+        labels : dict of str to ndarray
+            The dataset arrays of :attr:`label_arrays`.
+        """
+
+    #: Per-sample dataset arrays that :meth:`targets` needs.
+    label_arrays: ClassVar[tuple[str, ...]] = ()
+
+    def columns(self, part: Part, ids: Ids) -> dict[str, npt.NDArray[np.float64]]:
+        """Numeric columns for slices and the ranked slice; the SNR if the task adds noise."""
+        return {"snr_db": self.snr_db(part, ids).astype(np.float64)} if self.spec.noise is not None else {}
+
+    def slices(self, part: Part, ids: Ids) -> dict[str, npt.NDArray[np.str_]]:
+        """Label of each sample in each slicing; an empty label is in no slice."""
+        columns = self.columns(part, ids)
+        if "snr_db" in columns and len(np.unique(columns["snr_db"])) > 1:
+            return {"snr_db": np.array([f"{value:g}" for value in columns["snr_db"]])}
+        return {}
+
+    # --- what the harness uses -------------------------------------------------------------------------------------
+
+    def dataset(self, part: Part) -> Dataset:
+        """The dataset behind a part."""
+        return self.datasets[self.spec.views[part].recipe]
+
+    @cached_property
+    def meta(self) -> ChannelMeta:
+        """Shapes and metadata, the same for all parts."""
+        metas = {part: self.describe(Radio.of(self.dataset(part), self.spec.channel)) for part in self.spec.views}
+        if len({meta.shape for meta in metas.values()}) > 1:
+            raise SpecError("The parts of the task have different shapes.", where=self.spec.name)
+        return metas["test"]
+
+    def ids(self, part: Part) -> Ids:
+        """Sample ids of a part, sorted; samples without a path are left out."""
+        dataset = self.dataset(part)
+        everything = np.arange(len(dataset))
+        units = dataset.read(self.spec.split.unit, everything)
+        ids = split_ids(self.spec.split, dataset.spec.digest, units, self.spec.views[part].side)
+        return ids[dataset.read("los", ids) != -1]
+
+    def clusters(self, part: Part, ids: Ids) -> npt.NDArray[np.int64]:
+        """Interval cluster of each sample: int64 [n]."""
+        return self.dataset(part).read(self.spec.cluster, ids).astype(np.int64)
+
+    def split_digest(self, recipe: str) -> str:
+        """Digest of the split of one recipe's dataset."""
+        return split_digest(self.spec.split, self.datasets[recipe].spec.digest)
+
+    def snr_db(self, part: Part, ids: Ids) -> npt.NDArray[np.float32]:
+        """SNR of each sample in dB, by keyed draw from the instance's list: float32 [n]."""
+        if self.spec.noise is None:
+            raise SpecError("The task adds no noise.", where=self.spec.name)
+        choices = np.array(self.spec.noise.snr_db, dtype=np.float32)
+        return choices[self._stream(part, "snr").integers(ids, len(choices))]
+
+    def _stream(self, part: Part, purpose: str) -> KeyedStream:
+        return KeyedStream(self.dataset(part).spec.digest, self.spec.name, str(self.spec.version), purpose)
+
+    def pairs(self, part: Part, ids: Ids, size: int = 256) -> Iterator[tuple[Batch, Truth]]:
+        """Observations and targets together, in batches. A sample is the same in every batch."""
+        for start in range(0, len(ids), size):
+            yield self._pair(part, np.asarray(ids[start : start + size], dtype=np.int64))
+
+    def batches(self, part: Part, ids: Ids, size: int = 256) -> Iterator[Batch]:
+        """Observations only."""
+        for batch, _ in self.pairs(part, ids, size):
+            yield batch
+
+    def truth(self, part: Part, ids: Ids) -> Truth:
+        """Targets only (harness)."""
+        parts = [truth for _, truth in self.pairs(part, ids)]
+        return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+
+    def _pair(self, part: Part, ids: Ids) -> tuple[Batch, Truth]:
+        dataset = self.dataset(part)
+        phase = 2 * np.pi * self._stream(part, "phase").uniform(ids)
+        turn = np.exp(1j * phase).astype(np.complex64)
+        channel = dataset.read(self.spec.channel, ids)
+        channel = channel * turn.reshape(-1, *(1,) * (channel.ndim - 1))
+        clean = self.transform(channel)
+        values, mask = self.observe(clean)
+        rms = self._rms(values if mask is None else values[:, mask])
+        per_sample = rms.reshape(-1, *(1,) * (clean.ndim - 1))
+        clean = clean / per_sample
+        values = values / rms.reshape(-1, *(1,) * (values.ndim - 1))
+        labels = {name: dataset.read(name, ids) for name in self.label_arrays}
+        noise_power = None
+        if self.spec.noise is not None:
+            noise_power = (10 ** (-self.snr_db(part, ids) / 10)).astype(np.float32)
+            noise = self._stream(part, "noise").complex_normal(ids, values.shape[1:])
+            values = values + noise * np.sqrt(noise_power).reshape(-1, *(1,) * (values.ndim - 1))
+        x: dict[str, npt.NDArray[Any]] = {"H": values}
+        if mask is not None:
+            values[:, ~mask] = 0
+            x["observed"] = mask
+        for array in x.values():
+            array.setflags(write=False)
+        return Batch(ids, x, noise_power, self.meta), self.targets(channel, clean, rms, labels)
+
+    def _rms(self, values: Complex) -> npt.NDArray[np.float32]:
+        if not self.scale:
+            return np.ones(len(values), dtype=np.float32)
+        flat = values.reshape(len(values), -1)
+        power = np.mean(flat.real.astype(np.float64) ** 2 + flat.imag.astype(np.float64) ** 2, axis=1)
+        if np.any(power == 0):
+            raise DatasetError("A sample of the split has no observed energy.", where=self.spec.name)
+        return np.sqrt(power).astype(np.float32)
+
+
+def family_class(spec: TaskSpec) -> type[Task]:
+    """The class of an instance's family, with the instance's parameters checked."""
+    found = registry.load("family", spec.family)
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise SpecError(f"The family {spec.family!r} is not a wbench.Task.", where=spec.name)
+    found.check_params(spec)
+    return found

@@ -1,0 +1,67 @@
+"""Training and validation data as a model sees them: cut to a budget and a draw, test targets out of reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from wbench.task.base import Task
+from wbench.task.batch import Batch, ChannelMeta, Truth
+from wbench.task.spec import Part
+from wbench.task.splits import budget_ids
+
+__all__ = ["TaskData", "concatenate"]
+
+
+def concatenate(parts: list[tuple[Batch, Truth]]) -> tuple[Batch, Truth]:
+    """Join batches and their targets."""
+    batches, truths = zip(*parts, strict=True)
+    first = batches[0]
+    x = {
+        name: value if name == "observed" else np.concatenate([batch.x[name] for batch in batches])
+        for name, value in first.x.items()
+    }
+    noise = None if first.noise_power is None else np.concatenate([batch.noise_power for batch in batches])
+    joined = Batch(np.concatenate([batch.ids for batch in batches]), x, noise, first.meta)
+    return joined, {name: np.concatenate([truth[name] for truth in truths]) for name in truths[0]}
+
+
+class TaskData:
+    """The training or validation side of a task (a :class:`wbench.model.TrainingData`).
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+    part : {"train", "val"}
+        Which side. The test side is refused: its targets are the harness's.
+    percent, draw : float, int
+        Budget and draw; validation shrinks with the budget.
+    """
+
+    def __init__(self, task: Task, part: Part, percent: float = 100.0, draw: int = 0) -> None:
+        if part == "test":
+            raise ValueError("the test part is not training data")
+        self._task = task
+        self._part = part
+        digest = task.dataset(part).spec.digest
+        self.ids: npt.NDArray[np.int64] = budget_ids(task.ids(part), percent, draw, task.spec.digest, digest, part)
+
+    @property
+    def meta(self) -> ChannelMeta:
+        """Numerology, arrays and shapes."""
+        return self._task.meta
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batches(self, size: int = 256, rng: np.random.Generator | None = None) -> Iterator[tuple[Batch, Truth]]:
+        """Observations and targets in batches, shuffled if a generator is given."""
+        ids = self.ids if rng is None else rng.permutation(self.ids)
+        return self._task.pairs(self._part, ids, size)
+
+    def load(self) -> tuple[Batch, Truth]:
+        """All observations and targets at once."""
+        return concatenate(list(self.batches()))

@@ -1,0 +1,208 @@
+"""One task instance as data: a TOML table, checked, frozen and digested."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from wbench import registry
+from wbench.dataset.spec import explain_validation
+from wbench.digest import value_digest
+from wbench.errors import SpecError
+
+__all__ = ["Kind", "Limit", "Noise", "Part", "Split", "Suite", "TaskSpec", "View", "load_spec", "load_suite"]
+
+Kind = Literal["classify", "regress", "reconstruct", "compress"]
+Part = Literal["train", "val", "test"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Split(_Frozen):
+    """How the units of a dataset are dealt to the sides (protocol: "Splits, budgets, regimes").
+
+    ``S0`` deals samples at random (diagnostic), ``S2`` deals whole drops; both by a keyed permutation.
+    """
+
+    rule: Literal["S0", "S2"]
+    unit: str = "site"
+    fractions: dict[Part, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
+    version: int = 1
+
+    @model_validator(mode="after")
+    def _whole(self) -> Split:
+        if set(self.fractions) != {"train", "val", "test"} or abs(sum(self.fractions.values()) - 1) > 1e-9:
+            raise ValueError("fractions needs train, val and test, and they must add up to 1")
+        if min(self.fractions.values()) <= 0:
+            raise ValueError("every fraction must be positive")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """Digest of the rule; together with a dataset's spec digest it fixes the split."""
+        return value_digest(self.model_dump(mode="json"))
+
+
+class View(_Frozen):
+    """Where one part comes from: a side of the split of a recipe's dataset."""
+
+    recipe: str
+    side: Part
+
+
+class Noise(_Frozen):
+    """One SNR per sample, drawn uniformly from ``snr_db``; variance relative to the observed part."""
+
+    snr_db: tuple[float, ...] = Field(min_length=1)
+
+
+class Limit(_Frozen):
+    """The hard cap on a payload of a ``compress`` task: ``reals`` (float32 each, side values included) or ``bits``."""
+
+    reals: int | None = Field(default=None, gt=0)
+    bits: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _one(self) -> Limit:
+        if (self.reals is None) == (self.bits is None):
+            raise ValueError("a limit has either reals or bits")
+        return self
+
+    @property
+    def max_bits(self) -> int:
+        """The cap in bits."""
+        return self.bits if self.bits is not None else 32 * (self.reals or 0)
+
+
+class TaskSpec(_Frozen):
+    """One instance of a task family.
+
+    Attributes
+    ----------
+    name, version : str, int
+        The instance. A change that can move a number is a new version.
+    family : str
+        Registry name of the task class that turns channels into observations and targets.
+    kind : {"classify", "regress", "reconstruct", "compress"}
+        What a model has to return.
+    views : dict
+        Recipe and side of each part.
+    split : Split
+        How each recipe's dataset is cut.
+    channel : str
+        The channel array that is observed.
+    params : dict
+        The family's own parameters.
+    noise : Noise or None
+        SNR rule; None means a clean observation.
+    primary, metrics : str, tuple of str
+        Ranked metric and all reported metrics, primary included.
+    ranked_slice : dict of str to (low, high)
+        Closed ranges of slice columns that a test sample must lie in to count for the ranking.
+    trivial : tuple of str
+        Models that must be there; skill is measured against the best of them.
+    limit : Limit or None
+        Payload cap of a ``compress`` task.
+    cluster : str
+        Dataset array of the interval clusters.
+    budgets : tuple of float
+        Training budgets in percent that are ranked.
+    audit_blocks : tuple of int
+        Blocks that a checker regenerates and rescores.
+    summary : str
+        One line for people; not part of the digest.
+    """
+
+    name: str
+    version: int = Field(ge=1)
+    family: str
+    kind: Kind
+    summary: str
+    views: dict[Part, View]
+    split: Split
+    channel: str = "channel"
+    params: dict[str, Any] = {}
+    noise: Noise | None = None
+    primary: str
+    metrics: tuple[str, ...]
+    ranked_slice: dict[str, tuple[float, float]] = {}
+    trivial: tuple[str, ...]
+    limit: Limit | None = None
+    cluster: str = "site"
+    budgets: tuple[float, ...] = (100.0,)
+    audit_blocks: tuple[int, ...] = (0,)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TaskSpec:
+        if set(self.views) != {"train", "val", "test"}:
+            raise ValueError("views needs train, val and test")
+        if self.primary not in self.metrics:
+            raise ValueError(f"primary metric {self.primary!r} is not among the metrics")
+        if (self.kind == "compress") != (self.limit is not None):
+            raise ValueError("a limit goes with kind 'compress', and only with it")
+        return self
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """Names of the recipes that the views use, each once."""
+        return tuple(dict.fromkeys(view.recipe for view in self.views.values()))
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of everything that can move a number."""
+        return value_digest(self.model_dump(mode="json", exclude={"summary"}))
+
+
+class Suite(_Frozen):
+    """A dated list of task instances that are ranked together.
+
+    ``status`` is ``draft`` while instances may still come, then ``frozen``.
+    """
+
+    name: str
+    status: Literal["draft", "frozen"]
+    summary: str
+    tasks: tuple[str, ...]
+
+
+def load_spec(name: str | Path) -> TaskSpec:
+    """Read a task instance by registry name or from a ``.toml`` file.
+
+    Raises
+    ------
+    UnknownNameError, SpecError
+        No such instance, or a wrong or unknown field.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = registry.registry().get("task", str(name)).path or path
+    try:
+        spec = TaskSpec.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SpecError("The task instance cannot be read.", where=str(path), why=str(error)) from error
+    except ValidationError as error:
+        raise SpecError("The task instance is not valid.", where=str(path), why=explain_validation(error)) from error
+    return spec
+
+
+def load_suite(name: str) -> Suite:
+    """Read a suite by registry name.
+
+    Raises
+    ------
+    UnknownNameError, SpecError
+        No such suite, or a wrong or unknown field.
+    """
+    path = registry.registry().get("suite", name).path or Path(name)
+    try:
+        return Suite.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SpecError("The suite cannot be read.", where=str(path), why=str(error)) from error
+    except ValidationError as error:
+        raise SpecError("The suite is not valid.", where=str(path), why=explain_validation(error)) from error
