@@ -31,8 +31,8 @@ help:  ## show this list
 
 install: $(VENV)/.installed  ## set up .venv with exact versions and install wbench into it
 
-demo: $(VENV)/.installed  ## the main job on small data: generate, evaluate, build the board in site-demo/
-	$(BIN)/wbench demo --out site-demo
+demo: $(VENV)/.installed  ## the main job on small data: generate, evaluate, build the board in wbench-demo/
+	$(BIN)/wbench demo --out wbench-demo
 
 test: lint  ## lint, then run all tests
 	$(BIN)/python -m pytest $(ARGS)
@@ -51,7 +51,7 @@ docs: $(VENV)/.installed-docs  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
 
 clean:  ## remove what was built (.venv, data/ and results/ stay)
-	rm -rf build dist site site-demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf build dist site wbench-demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 # ------------------------------------------------------------------------------------------------ the environment

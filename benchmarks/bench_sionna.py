@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -108,10 +109,10 @@ def _measure(
             loop()
         for repetition in range(repetitions):
             # Before and after theirs, so that a load that comes or goes in between counts for both.
-            before = _seconds(lambda: block(repetition), 2)  # noqa: B023
+            before = _seconds(partial(block, repetition), 2)
             for batch, loop in loops.items():
                 theirs[batch].append(_seconds(loop, max(1, 64 // batch)) / batch)
-            ours.append((before + _seconds(lambda: block(repetition), 2)) / 2 / BLOCK)  # noqa: B023
+            ours.append((before + _seconds(partial(block, repetition), 2)) / 2 / BLOCK)
     best = min(BATCHES, key=lambda batch: statistics.median(theirs[batch]))
     return {
         "case": name,

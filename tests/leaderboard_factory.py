@@ -29,7 +29,8 @@ TASKS: dict[str, tuple[Any, ...]] = {
         ("-10", "0", "10"),
     ),
     "csi-feedback-ratio": (
-        "csi-feedback-ratio", "compress", "nmse_ros_db", "dB", False, "fb-umi", ("nmse_mor_db", "rho"), "los", ("0", "1"),
+        "csi-feedback-ratio", "compress", "nmse_ros_db", "dB", False, "fb-umi", ("nmse_mor_db", "rho"), "los",
+        ("0", "1"),
     ),
     "csi-feedback-bits": ("csi-feedback-bits", "compress", "sgcs", "", True, "pmi-uma", (), "", ()),
     "channel-prediction-time": (
@@ -93,7 +94,7 @@ def result(
     spread: float = 0.25,
     **extra: Any,
 ) -> Result:
-    """One result. ``extra`` replaces fields: ``model_*`` of the model record, ``task_*`` of the task, others directly."""
+    """One result. ``extra`` replaces fields: ``model_*`` of the model, ``task_*`` of the task, others directly."""
     family, task_kind, primary, unit, higher, recipe, secondary, column, values = TASKS[task]
     key = f"{task}|{model}|{regime}|{seed}|{draw}"
     scale = spread * (10 if unit == "dB" else 1)
@@ -114,33 +115,54 @@ def result(
     task_fields = {name[5:]: extra.pop(name) for name in list(extra) if name.startswith("task_")}
     fields: dict[str, Any] = {
         "task": TaskRecord(
-            **{"name": task, "version": 1, "digest": digest(task), "family": family, "kind": task_kind,
-               "primary": primary, "size": size, **task_fields}
-        ),  # fmt: skip
+            **{
+                "name": task,
+                "version": 1,
+                "digest": digest(task),
+                "family": family,
+                "kind": task_kind,
+                "primary": primary,
+                "size": size,
+                **task_fields,
+            }
+        ),
         "datasets": (
             DatasetRecord(
-                recipe=recipe, spec_digest=digest(f"spec {recipe} {size}"), content_digest=digest(f"bits {recipe}"),
+                recipe=recipe,
+                spec_digest=digest(f"spec {recipe} {size}"),
+                content_digest=digest(f"bits {recipe}"),
                 split_digest=digest(f"split {recipe} {size}"),
             ),
-        ),  # fmt: skip
+        ),
         "model": ModelRecord(
             **{"name": model, "revision": "1", "kind": kind, "trains": regime != "none", **model_fields}
         ),
-        "regime": regime, "head": head, "budget_percent": budget, "draw": draw, "seed": seed,
-        "n_train": int(420 * budget / 100), "n_val": 60, "n_test": 150, "scores": tuple(scores),
+        "regime": regime,
+        "head": head,
+        "budget_percent": budget,
+        "draw": draw,
+        "seed": seed,
+        "n_train": int(420 * budget / 100),
+        "n_val": 60,
+        "n_test": 150,
+        "scores": tuple(scores),
         "cost": CostRecord(
-            fit_s=0.0 if regime == "none" else 1.5, predict_s=0.03, predict_samples=150,
+            fit_s=0.0 if regime == "none" else 1.5,
+            predict_s=0.03,
+            predict_samples=150,
             payload_bits_mean=94.5 if task_kind == "compress" else None,
             payload_bits_max=96 if task_kind == "compress" else None,
         ),
         "predictions": PredictionsRecord(path="predictions.npz", digest=digest(key), bytes=48_200),
         "provenance": {
-            "wbench": "0.1.0", "git": {"commit": "0123abc", "dirty": False},
-            "packages": {"numpy": "2.2.6", "torch": "2.13.0"}, "machine": {"system": "Linux", "machine": "x86_64"},
+            "wbench": "0.1.0",
+            "git": {"commit": "0123abc", "dirty": False},
+            "packages": {"numpy": "2.2.6", "torch": "2.13.0"},
+            "machine": {"system": "Linux", "machine": "x86_64"},
             "command": ["wbench", "evaluate", "--out", "/home/someone/private"],
         },
         **extra,
-    }  # fmt: skip
+    }
     return Result(**fields)
 
 

@@ -53,10 +53,12 @@ def test_lasso_minimum_equals_scikit_learn(m: int, n: int, weight: float) -> Non
     matrix, y = problem(m, n, 5, seed=m)
     lam = weight * fista.lambda_max(matrix, y)
     found = fista.solve(matrix, y, lam, tolerance=1e-10, max_iterations=100_000)
-    expected = np.array([
-        Reference(alpha=penalty / m, fit_intercept=False, tol=1e-10, max_iter=200_000).fit(matrix, row).coef_
-        for row, penalty in zip(y, lam, strict=True)
-    ])
+    expected = np.array(
+        [
+            Reference(alpha=penalty / m, fit_intercept=False, tol=1e-10, max_iter=200_000).fit(matrix, row).coef_
+            for row, penalty in zip(y, lam, strict=True)
+        ]
+    )
     ours, theirs = fista.objective(matrix, y, found.x, lam), fista.objective(matrix, y, expected, lam)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     assert np.linalg.norm(found.x - expected) < 1e-2 * np.linalg.norm(expected)
@@ -123,6 +125,7 @@ def test_edges_zero_measurement_large_weight_and_failures() -> None:
     found = fista.solve(matrix, y, lam)
     assert not found.x.any()
     assert found.iterations.max() <= fista.CHECK_EVERY
+    assert not fista.solve(matrix.astype("f4"), np.zeros((2, 16), "f4"), np.full(2, 100, "f4")).x.any()
     with pytest.raises(ModelError, match="converged"):
         fista.solve(matrix, y, 0.01 * lam, tolerance=1e-9, max_iterations=3)
     y[0, 0] = np.nan

@@ -124,7 +124,7 @@ def test_zero_channels_and_odd_shapes_are_errors():
     scores, truth = draw(0)
     truth["rsrp"][5] = 0
     for name in ("within_1db", "rsrp_loss_db"):
-        with pytest.raises(ResultError, match="sample 5"):
+        with pytest.raises(ResultError, match="row 5"):
             evaluate(name, scores, truth)
         with pytest.raises(ResultError, match="one non-negative power per beam"):
             evaluate(name, scores, {**truth, "rsrp": truth["rsrp"][:, :8]})

@@ -95,7 +95,7 @@ def test_zero_channels():
     pred, target = scaled()
     target[7] = 0
     for name in ("nmse_mor_db", "nmse_median_db"):
-        with pytest.raises(ResultError, match="sample 7"):
+        with pytest.raises(ResultError, match="row 7"):
             value(name, pred, {"H": target})
     others = np.ones(len(pred))
     others[7] = 0

@@ -6,12 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
-__all__ = ["array_digest", "canonical_json", "file_digest", "value_digest"]
+__all__ = ["array_digest", "arrays_digest", "canonical_json", "file_digest", "value_digest"]
 
 
 def canonical_json(value: Any) -> str:
@@ -26,7 +26,9 @@ def value_digest(value: Any) -> str:
 
 def array_digest(array: npt.NDArray[Any]) -> str:
     """``sha256:…`` of dtype, shape and little-endian bytes of an array: re-compression does not change it."""
-    data = np.ascontiguousarray(array)
+    import numpy as np  # here, so that `wbench list` digests specs without it
+
+    data = np.asarray(array, order="C")
     if data.dtype.byteorder == ">":
         data = data.astype(data.dtype.newbyteorder("<"))
     head = f"{data.dtype.str.lstrip('<|=')} {data.shape}".encode()

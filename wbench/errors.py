@@ -36,6 +36,7 @@ __all__ = [
     "UnknownNameError",
     "UsageError",
     "WBenchError",
+    "near_names",
 ]
 
 
@@ -112,17 +113,27 @@ class UnknownNameError(UsageError, LookupError):
     known : iterable of str
         The names that exist.
     next_step : str, optional
-        Defaults to the ``wbench list`` command for the kind.
+        Defaults to the ``wbench list`` command for the kinds that it lists.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], next_step: str | None = None) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        near += [n for n in names if name and name.lower() in n.lower() and n not in near][:3]
+        near = near_names(name, names)
         why = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(names) or 'none'}"
-        super().__init__(
-            f"Unknown {kind} {name!r}.", why=why, next_step=next_step or f"wbench list {kind}s"
-        )
+        if next_step is None and kind in _LISTED:
+            next_step = f"wbench list {kind}s"
+        super().__init__(f"Unknown {kind} {name!r}.", why=why, next_step=next_step)
+
+
+_LISTED = ("generator", "recipe", "task", "model", "suite")
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """Names that are spelt like ``name`` or contain it, whatever the case; the nearest first, six at most."""
+    lower = {other.lower(): other for other in sorted(known)}
+    near = [lower[n] for n in difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.5)]
+    holding = [other for text, other in lower.items() if name and name.lower() in text and other not in near]
+    return near + holding[:3]
 
 
 class OutputConflictError(UsageError, FileExistsError):

@@ -58,9 +58,9 @@ class Block:
 
 
 class GeneratorParams(BaseModel):
-    """Base of a generator's parameters: unknown fields are refused, values are frozen."""
+    """Base of a generator's parameters: unknown fields, NaN and infinity are refused, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

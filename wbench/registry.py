@@ -13,7 +13,8 @@ lists what it offers; reading it imports nothing, so listing is instant and a br
     [generators.plane-wave]             # also: families, models, commands
     object = "my_package.plane_wave:PlaneWave"
     summary = "closed-form multipath channel"
-    requires = ["octave"]               # importable packages beyond the base install
+    requires = ["oct2py"]               # packages that it imports and that may be absent …
+    install = "pip install 'wbench[quadriga]'"   # … and the command that brings them [pip install PACKAGE …]
 """
 
 from __future__ import annotations
@@ -115,50 +116,70 @@ def registry() -> Registry:
     problems: list[str] = []
     for package in sorted({point.value for point in entry_points(group=GROUP)}):
         try:
-            for entry in _read_manifest(package):
-                other = found[entry.kind].get(entry.name)
-                if other is not None:
-                    problems.append(f"{package}: {entry.kind} {entry.name!r} is already offered by {other.provider}")
-                else:
-                    found[entry.kind][entry.name] = entry
+            entries = list(_read_manifest(package))  # all or nothing of a provider
         except PluginError as error:
-            problems.append(f"{package}: {error.what} {error.why or ''}".strip())
+            problems.append(" ".join(f"{package}: {error.what} {error.why or ''}".split()))
+            continue
+        for entry in entries:
+            other = found[entry.kind].setdefault(entry.name, entry)
+            if other is not entry:
+                problems.append(f"{package}: {entry.kind} {entry.name!r} is already offered by {other.provider}")
     return Registry(found, tuple(problems))
 
 
 def _read_manifest(package: str) -> Iterator[Entry]:
     try:
         spec = importlib.util.find_spec(package)
-    except (ImportError, ValueError) as error:
-        raise PluginError("The provider package cannot be found.", where=package, why=str(error)) from error
+    except Exception as error:  # the search imports the parent of a dotted name, and that can raise anything
+        raise PluginError("The provider package cannot be found.", where=package, why=_cause(error)) from error
     if spec is None or not spec.submodule_search_locations:
         raise PluginError("The provider package is not installed.", where=package)
     root = Path(next(iter(spec.submodule_search_locations)))
     try:
         manifest = tomllib.loads((root / "provider.toml").read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise PluginError("provider.toml cannot be read.", where=str(root), why=str(error)) from error
     if manifest.get("api") != API:
         raise PluginError(f"provider.toml has api = {manifest.get('api')!r}.", why=f"this wbench reads api = {API}")
     for kind in _OBJECT_KINDS:
-        for name, table in manifest.get(f"{kind}s" if kind != "family" else "families", {}).items():
+        field_name = f"{kind}s" if kind != "family" else "families"
+        tables = manifest.get(field_name, {})
+        if not isinstance(tables, dict):
+            raise PluginError(f"{field_name} in provider.toml is not a table.", where=package)
+        for name, table in tables.items():
             yield _object_entry(kind, name, package, table)
     for kind in _FILE_KINDS:
-        pattern = manifest.get(f"{kind}s")
-        for path in sorted(root.glob(pattern)) if pattern else ():
+        pattern = manifest.get(f"{kind}s", "")
+        try:
+            paths = sorted(root.glob(pattern)) if pattern else []
+        except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
+            raise PluginError(f"{kind}s = {pattern!r} is not a file pattern.", where=package, why=str(error)) from error
+        for path in paths:
             yield Entry(kind, path.stem, package, path=path)
 
 
 def _object_entry(kind: Kind, name: str, package: str, table: Any) -> Entry:
+    where = f"{package}/provider.toml"
     if not isinstance(table, dict) or ":" not in str(table.get("object", "")):
-        raise PluginError(f"{kind} {name!r} has no object = 'module:attribute'.", where=f"{package}/provider.toml")
+        raise PluginError(f"{kind} {name!r} has no object = 'module:attribute'.", where=where)
+    requires = table.get("requires", [])
+    if not isinstance(requires, list) or not all(isinstance(package, str) for package in requires):
+        raise PluginError(f"{kind} {name!r}: requires is not a list of package names.", where=where)
     extra = {key: value for key, value in table.items() if key not in {"object", "summary", "requires"}}
-    requires = tuple(table.get("requires", ()))
-    return Entry(kind, name, package, table["object"], None, table.get("summary", ""), requires, extra)
+    summary = str(table.get("summary", ""))
+    return Entry(kind, name, package, str(table["object"]), None, summary, tuple(requires), extra)
 
 
-def load(kind: Kind, name: str) -> Any:
+def load(kind: Kind, name: str, *, ready: bool = True) -> Any:
     """Import the object of a registered generator, family, model or command.
+
+    Parameters
+    ----------
+    kind, name : str
+        What to load.
+    ready : bool
+        Check that what the entry requires is installed. False for a look at its description only: a dataset can be
+        used where its simulator is not.
 
     Raises
     ------
@@ -170,14 +191,30 @@ def load(kind: Kind, name: str) -> Any:
         The code cannot be imported.
     """
     entry = registry().get(kind, name)
-    for package in entry.requires:
-        if importlib.util.find_spec(package) is None:
-            extra = entry.extra.get("install", f"pip install {package}")
-            raise MissingDependencyError(
-                f"The {kind} {name!r} needs the package {package!r}, which is not installed.",
-                next_step=f"{extra}    (wbench doctor shows what else is missing)",
-            )
+    missing = [package for package in entry.requires if not _installed(package)] if ready else []
+    if missing:
+        names = " ".join(_DISTRIBUTIONS.get(package, package) for package in missing)
+        raise MissingDependencyError(
+            f"The {kind} {name!r} needs {', '.join(missing)}, which is not installed.",
+            next_step=f"{entry.extra.get('install', f'pip install {names}')}    (wbench doctor shows what else is missing)",
+        )
     return import_reference(entry.object)
+
+
+#: What pip calls packages that are imported by another name.
+_DISTRIBUTIONS = {
+    "deepmimo": "DeepMIMO",
+    "sionna": "sionna-no-rt",
+    "sionna.rt": "sionna-rt",
+    "sklearn": "scikit-learn",
+}
+
+
+def _installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):  # the parent of a dotted name is absent, or a stand-in without a spec
+        return package in sys.modules and sys.modules[package] is not None
 
 
 def import_reference(reference: str) -> Any:
@@ -196,7 +233,7 @@ def import_reference(reference: str) -> Any:
     else:
         try:
             module = importlib.import_module(target)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError("The module cannot be imported.", where=target, why=_cause(error)) from error
     try:
         return getattr(module, attribute)
@@ -221,9 +258,11 @@ def import_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise PluginError("The file cannot be imported.", where=str(path), why=_cause(error)) from error
+    except BaseException as error:
+        sys.modules.pop(name, None)
+        if isinstance(error, Exception | SystemExit):
+            raise PluginError("The file cannot be imported.", where=str(path), why=_cause(error)) from error
+        raise  # an interrupt stays one
     return module
 
 

@@ -61,7 +61,7 @@ class KeyedStream:
 
     def __init__(self, *key: str) -> None:
         digest = hashlib.sha256("\0".join(key).encode()).digest()
-        self._key = np.frombuffer(digest[:16], dtype=np.uint64).copy()
+        self._key = np.frombuffer(digest[:16], dtype="<u8").astype(np.uint64)
         self._bits = np.random.Philox(key=self._key)
         self._generator = np.random.Generator(self._bits)
 

@@ -65,7 +65,7 @@ class SubarraySweep(_ArrayBeams):
         revision="1",
         kind="classical",
         summary="Sweep of the observed sub-array's own DFT beams",
-        source="Beam sweep with a coarse DFT codebook, as procedure P-1 of 3GPP TR 38.802 clause 6.1.6",
+        source="Beam sweep with a coarse DFT codebook, as P-1 of the beam management procedures in 3GPP TR 38.802",
         licence="Apache-2.0",
     )
 

@@ -73,18 +73,20 @@ def _text(x: float, y: float, text: str, name: str, anchor: str = "start") -> Ma
     return Markup(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{name}">{escape(text)}</text>')
 
 
+OUTLINES: dict[str, tuple[tuple[float, float], ...]] = {
+    "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
+    "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
+    "up": ((0, -1.25), (1.2, 0.95), (-1.2, 0.95)),
+    "down": ((0, 1.25), (1.2, -0.95), (-1.2, -0.95)),
+    "bar": ((-0.55, -1.35), (0.55, -1.35), (0.55, 1.35), (-0.55, 1.35)),
+}
+
+
 def _mark(x: float, y: float, shape: str, name: str, r: float = 5.0) -> Markup:
     """Draw a marker. Shapes differ so that colour is never the only difference."""
     if shape == "circle":
         return Markup(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:g}" class="{name}"/>')
-    outline = {
-        "square": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
-        "diamond": [(0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)],
-        "up": [(0, -1.25), (1.2, 0.95), (-1.2, 0.95)],
-        "down": [(0, 1.25), (1.2, -0.95), (-1.2, -0.95)],
-        "bar": [(-0.55, -1.35), (0.55, -1.35), (0.55, 1.35), (-0.55, 1.35)],
-    }[shape]
-    points = " ".join(f"{x + dx * r * 0.9:.1f},{y + dy * r * 0.9:.1f}" for dx, dy in outline)
+    points = " ".join(f"{x + dx * r * 0.9:.1f},{y + dy * r * 0.9:.1f}" for dx, dy in OUTLINES[shape])
     return Markup(f'<polygon points="{points}" class="{name}"/>')
 
 
@@ -115,22 +117,26 @@ def dot_plot(rows: Sequence[Dot], uid: str, title: str, desc: str, axis: str, un
         return left + (right - left) * (value - ticks[0]) / (ticks[-1] - ticks[0])
 
     bottom = top + step * len(rows)
+    # On a phone the labels lie over the plot, so vertical lines are interrupted where the text is.
+    bands = [(top + step * i + 19, top + step * (i + 1) - 4) for i in range(len(rows))] if narrow else [(top, bottom)]
     parts = []
     for index, tick in enumerate(ticks):
         anchor = ("start" if index == 0 else "end" if index == len(ticks) - 1 else "middle") if narrow else "middle"
-        parts.append(_line(at(tick), top, at(tick), bottom, "grid"))
+        parts += [_line(at(tick), start, at(tick), end, "grid") for start, end in bands]
         parts.append(_text(at(tick), bottom + 16, f"{tick:g}".replace("-", "\N{MINUS SIGN}"), "tick", anchor))
     parts.append(_text((left + right) / 2, bottom + 36, axis, "axis", "middle"))
     for role in ("trivial", "classical"):
         values = [row.value for row in rows if row.role == role]
         if values:
             # Rows are sorted best first, so the first of a role is the best of it.
-            parts.append(_line(at(values[0]), top, at(values[0]), bottom, f"ref ref-{role}"))
+            parts += [_line(at(values[0]), start, at(values[0]), end, f"ref ref-{role}") for start, end in bands]
     for index, row in enumerate(rows):
         y = top + step * index + (28.0 if narrow else step / 2)
         text_y = top + step * index + 14.0 if narrow else y + 4.5
         label = row.label if len(row.label) <= 32 else f"{row.label[:31]}…"
-        parts.append(_text(0.0 if narrow else left - 14, text_y, label, f"label {row.role}", "start" if narrow else "end"))
+        parts.append(
+            _text(0.0 if narrow else left - 14, text_y, label, f"label {row.role}", "start" if narrow else "end")
+        )
         parts.append(_text(float(width), text_y, number(row.value, unit), "value", "end"))
         if row.low is not None and row.high is not None:
             parts.append(_line(at(row.low), y, at(row.high), y, f"span {row.role}"))
@@ -176,7 +182,9 @@ def curves(series: Sequence[Series], uid: str, title: str, desc: str, x: str, y:
         parts.append(_line(left, height, right, height, "grid"))
         parts.append(_text(left - 8, height + 4, f"{tick:g}".replace("-", "\N{MINUS SIGN}"), "tick", "end"))
     for value in xs:
-        parts.append(_text(at(value, ticks[0])[0], bottom + 18, f"{value:g}".replace("-", "\N{MINUS SIGN}"), "tick", "middle"))
+        parts.append(
+            _text(at(value, ticks[0])[0], bottom + 18, f"{value:g}".replace("-", "\N{MINUS SIGN}"), "tick", "middle")
+        )
     parts.append(_text((left + right) / 2, bottom + 38, x, "axis", "middle"))
     columns = 1 if narrow else 3
     for index, one in enumerate(series):

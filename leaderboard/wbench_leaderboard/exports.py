@@ -58,13 +58,16 @@ def task_csv(board: Board) -> str:
     rows = []
     for table, standing in _standings(board):
         primary, interval = standing.entry.primary, standing.entry.primary.interval
-        bounds = [None] * 5
+        bounds: list[float | None] = [None] * 5
         if interval is not None:
             bounds = [interval.low, interval.high, interval.level, interval.groups, interval.effective_groups]
         places = [standing.rank, *(standing.rank_range or (None, None))]
         rows.append(
-            [*_identity(standing.entry), table, primary.metric, primary.unit, primary.value, *bounds, primary.n]
-            + [len(standing.entry.results), primary.spread, primary.best, standing.skill, *places]
+            [
+                *_identity(standing.entry),
+                *(table, primary.metric, primary.unit, primary.value, *bounds, primary.n),
+                *(len(standing.entry.results), primary.spread, primary.best, standing.skill, *places),
+            ]
         )
     return _csv(header, rows)
 
@@ -78,8 +81,11 @@ def scores_csv(entries: Iterable[Entry]) -> str:
             for score in result.scores:
                 bounds = (None, None) if score.interval is None else (score.interval.low, score.interval.high)
                 rows.append(
-                    [*_identity(entry), result.draw, result.seed, score.metric, score.metric_version, score.unit]
-                    + [score.slice, score.value, *bounds, score.n]
+                    [
+                        *_identity(entry),
+                        *(result.draw, result.seed, score.metric, score.metric_version, score.unit),
+                        *(score.slice, score.value, *bounds, score.n),
+                    ]
                 )
     return _csv(header, rows)
 

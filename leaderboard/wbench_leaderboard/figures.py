@@ -9,17 +9,14 @@ from markupsafe import Markup
 from wbench_leaderboard.charts import Dot, Series, both_widths, curves, dot_plot
 from wbench_leaderboard.entries import Entry
 from wbench_leaderboard.rank import Board, Group
-from wbench_leaderboard.text import number, unit_suffix
+from wbench_leaderboard.text import number, numeric, unit_suffix
 from wbench_leaderboard.views import group_id, group_label
 
 __all__ = ["ranking_chart", "slice_charts"]
 
 MAX_ROWS, MAX_SERIES = 40, 6
+SHORT = {"none": "zero-shot", "head": "head", "fine-tune": "fine-tuned", "full": "from scratch"}
 ROLES = {"trivial": "trivial", "classical": "classical", "control": "control"}
-
-
-def _name(entry: Entry) -> str:
-    return entry.model.name
 
 
 def ranking_chart(board: Board, group: Group) -> Markup:
@@ -28,7 +25,9 @@ def ranking_chart(board: Board, group: Group) -> Markup:
     for standing in group.standings[:MAX_ROWS]:
         primary = standing.entry.primary
         low, high = (None, None) if primary.interval is None else (primary.interval.low, primary.interval.high)
-        rows.append(Dot(_name(standing.entry), primary.value, low, high, ROLES.get(standing.entry.model.kind, "model")))
+        rows.append(
+            Dot(standing.entry.model.name, primary.value, low, high, ROLES.get(standing.entry.model.kind, "model"))
+        )
     primary = group.standings[0].entry.primary
     axis = f"{primary.metric}{f' [{primary.unit}]' if primary.unit else ''}, " + (
         "right is better" if primary.higher_is_better else "left is better"
@@ -36,7 +35,7 @@ def ranking_chart(board: Board, group: Group) -> Markup:
     best = group.standings[0].entry
     title = f"{board.edition.task}: {primary.metric}, {group_label(group.key)}"
     desc = (
-        f"Score and 95 % interval of {len(rows)} models, best first. Best: {_name(best)} with "
+        f"Score and 95 % interval of {len(rows)} models, best first. Best: {best.model.name} with "
         f"{number(primary.value, primary.unit)}{unit_suffix(primary.unit)}. The table below has all values."
     )
     uid = f"c-{group_id(group.key)}"
@@ -46,19 +45,11 @@ def ranking_chart(board: Board, group: Group) -> Markup:
     )
 
 
-def _numeric(values: Sequence[str]) -> list[float] | None:
-    try:
-        return [float(value) for value in values]
-    except ValueError:
-        return None
-
-
 def slice_charts(board: Board, slices: Mapping[str, Sequence[str]]) -> dict[str, Markup]:
     """Curves of the primary metric over every slice column with at least three numeric values."""
     charts = {}
     for index, (column, values) in enumerate(sorted(slices.items())):
-        numeric = _numeric(values)
-        if numeric is None or len(numeric) < 3:
+        if len(values) < 3 or not numeric(values):
             continue
         series = [_series(entry, column, values) for entry in _drawn(board)]
         series = [one for one in series if len(one.points) >= 2]
@@ -93,5 +84,5 @@ def _series(entry: Entry, column: str, values: Sequence[str]) -> Series:
         if score is not None:
             low, high = (None, None) if score.interval is None else (score.interval.low, score.interval.high)
             points.append((float(value), score.value, low, high))
-    label = _name(entry) if entry.reference else f"{_name(entry)} ({group_label(entry.group)})"
+    label = entry.model.name if entry.reference else f"{entry.model.name}, {SHORT[entry.group.regime]}"
     return Series(label, tuple(sorted(points, key=lambda point: point[0])))

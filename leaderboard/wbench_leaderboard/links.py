@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -11,11 +12,16 @@ __all__ = ["Links", "outside_link"]
 
 
 class Links:
-    """Addresses of the site's pages, relative to its root; :meth:`up` makes them relative to a page."""
+    """Addresses of the site's pages, relative to its root; :meth:`up` makes them relative to a page.
 
-    def __init__(self, tasks: Iterable[tuple[str, str]], models: Iterable[str]) -> None:
+    Made from all (task, size) and all (model, revision) of the site.
+    """
+
+    def __init__(self, tasks: Iterable[tuple[str, str]], models: Iterable[tuple[str, str]]) -> None:
         self._tasks = Slugs(f"{task}.{size}" for task, size in tasks)
-        self._models = Slugs(models)
+        known = set(models)
+        self._models = Slugs(name for name, _ in known)
+        self._several = {name for name, count in Counter(name for name, _ in known).items() if count > 1}
 
     def task(self, task: str, size: str) -> str:
         """Page of a task at a size."""
@@ -28,6 +34,10 @@ class Links:
     def model(self, name: str) -> str:
         """Page of a model."""
         return f"models/{self._models[name]}.html"
+
+    def revision(self, name: str, revision: str) -> str:
+        """The revision as shown beside the name: nothing where the model has only one on the whole site."""
+        return f"revision {revision or 'unnamed'}" if name in self._several else ""
 
     @staticmethod
     def up(page: str) -> str:

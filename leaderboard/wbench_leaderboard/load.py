@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wbench.errors import SpecError
 from wbench.registry import registry
 from wbench.result import Result, read_result, read_results
-from wbench.task.spec import TaskSpec
+from wbench.task.spec import TaskSpec, load_spec
 
 __all__ = ["installed_task_docs", "load_results"]
 
@@ -46,17 +44,8 @@ def installed_task_docs(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     SpecError
         If an installed task's file is not valid.
     """
-    known = registry().entries["task"]
-    docs: dict[str, dict[str, Any]] = {}
-    for name in sorted(set(names) & set(known)):
-        path = known[name].path
-        if path is None:
-            continue
-        try:
-            docs[name] = _describe(TaskSpec.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))))
-        except (OSError, ValueError) as error:
-            raise SpecError("The task's file cannot be read.", where=str(path), why=str(error)) from error
-    return docs
+    installed = set(registry().names("task"))
+    return {name: _describe(load_spec(name)) for name in sorted(set(names) & installed)}
 
 
 _SPLITS = {"S0": "S0: samples at random, a diagnostic", "S2": "S2: whole drops are held out"}
@@ -68,8 +57,10 @@ def _describe(spec: TaskSpec) -> dict[str, Any]:
         levels = ", ".join(f"{level:g}" for level in spec.noise.snr_db)
         facts["SNR of the input"] = f"{levels} dB" if len(spec.noise.snr_db) == 1 else f"one of {levels} dB per sample"
     if spec.ranked_slice:
-        ranges = [f"{column} = {low:g}" if low == high else f"{column} from {low:g} to {high:g}"
-                  for column, (low, high) in spec.ranked_slice.items()]
+        ranges = [
+            f"{column} = {low:g}" if low == high else f"{column} from {low:g} to {high:g}"
+            for column, (low, high) in spec.ranked_slice.items()
+        ]
         facts["Ranked samples"] = ", ".join(ranges)
     if spec.limit is not None:
         facts["Payload limit"] = f"{spec.limit.max_bits} bits per sample"

@@ -87,7 +87,11 @@ def _page(name: str, entries: Sequence[tuple[Board, Entry]], links: Links) -> Mo
         rows=tuple(_row(board, entry, links, up) for board, entry in entries),
         provenance=_provenance([result.provenance for result in results]),
         predictions=tuple(
-            (f"{r.task.name} ({r.task.size}), draw {r.draw}, seed {r.seed}", r.predictions.digest, f"{r.predictions.bytes:,} B")
+            (
+                f"{r.task.name} ({r.task.size}), draw {r.draw}, seed {r.seed}",
+                r.predictions.digest,
+                f"{r.predictions.bytes:,} B",
+            )
             for r in results
         ),
         demonstration=all(not board.ranked for board, _ in entries),

@@ -57,10 +57,9 @@ def _table(size: str, key: GroupKey, boards: Sequence[Board]) -> Overall:
             for standing in group.contestants:
                 model = standing.entry.model
                 found.setdefault((model.name, model.revision), {})[board.edition.task] = standing
-            if group.classical is not None:
-                line = next(s for s in group.standings if s.entry is group.classical)
-                if line.skill is not None:
-                    best_classical[board.edition.task] = line.skill
+        best = _best_classical(board, key)
+        if best is not None:
+            best_classical[board.edition.task] = best
     ranked = all(board.ranked for board in boards)
     rows = [_row(name, revision, standings, tasks, ranked) for (name, revision), standings in found.items()]
     rows.sort(key=lambda r: (-(r.mean_skill if r.mean_skill is not None else -math.inf), r.model, r.revision))
@@ -73,9 +72,16 @@ def _table(size: str, key: GroupKey, boards: Sequence[Board]) -> Overall:
     return Overall(size, key, ranked, tasks, (*placed, *rest), best_classical)
 
 
-def _row(
-    name: str, revision: str, standings: dict[str, Standing], tasks: Sequence[str], ranked: bool
-) -> OverallRow:
+def _best_classical(board: Board, key: GroupKey) -> float | None:
+    """Skill of the best classical method that may stand beside a group, also on tasks where the group has no model."""
+    for group in board.groups:
+        beside = group.key == key or (group.key.regime, group.key.budget_percent) == ("reference", key.budget_percent)
+        if beside and group.classical is not None:
+            return next(standing.skill for standing in group.standings if standing.entry is group.classical)
+    return None
+
+
+def _row(name: str, revision: str, standings: dict[str, Standing], tasks: Sequence[str], ranked: bool) -> OverallRow:
     skills = [s.skill for task in tasks if (s := standings.get(task)) is not None and s.skill is not None]
     ranks = [s.rank for s in standings.values() if s.rank is not None]
     complete = len(skills) == len(tasks)

@@ -13,11 +13,11 @@ from wbench_leaderboard.figures import ranking_chart, slice_charts
 from wbench_leaderboard.glossary import METRICS, TASK_KINDS
 from wbench_leaderboard.links import Links
 from wbench_leaderboard.overall import Overall, OverallRow
-from wbench_leaderboard.rank import Board, Standing
-from wbench_leaderboard.text import number, short_digest, unit_suffix
+from wbench_leaderboard.rank import Board, Group, Standing
+from wbench_leaderboard.text import number, numeric, short_digest, unit_suffix
 from wbench_leaderboard.views import Cell, GroupView, group_id, group_label, group_view, score_cell, skill_cell
 
-__all__ = ["Card", "CardLine", "OverallView", "TaskPage", "card", "overall_view", "task_page"]
+__all__ = ["Card", "CardLine", "OverallView", "SliceView", "TaskPage", "card", "overall_view", "task_page"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,16 @@ class OverallView:
 
 
 @dataclass(frozen=True)
+class SliceView:
+    """The primary metric by the values of one column: rows of (model, address, cells) for each comparison group."""
+
+    column: str
+    values: tuple[str, ...]
+    groups: tuple[tuple[str, tuple[tuple[str, str, tuple[Cell, ...]], ...]], ...]
+    chart: Markup
+
+
+@dataclass(frozen=True)
 class TaskPage:
     """Everything a task's page prints."""
 
@@ -78,7 +88,7 @@ class TaskPage:
     direction: str
     secondary: tuple[tuple[str, str], ...]
     groups: tuple[GroupView, ...]
-    slices: tuple[tuple[str, tuple[str, ...], tuple[tuple[str, str, tuple[Cell, ...]], ...], Markup], ...]
+    slices: tuple[SliceView, ...]
     stale: tuple[tuple[str, str, str, str], ...]
 
 
@@ -131,7 +141,7 @@ def overall_view(table: Overall, links: Links) -> OverallView:
         done = sum(skill is not None for skill in skills)
         return {
             "name": one.model,
-            "revision": one.revision,
+            "revision": links.revision(one.model, one.revision),
             "href": links.model(one.model),
             "kind": one.kind,
             "position": Cell("–" if one.position is None else str(one.position), one.position),
@@ -159,7 +169,9 @@ def task_page(board: Board, docs: Mapping[str, Any], links: Links) -> TaskPage:
     href = links.task(edition.task, edition.size)
     up = Links.up(href)
     metrics = tuple(
-        dict.fromkeys(s.metric for e in board.entries for s in e.scores if s.slice == "ranked" and s.metric != edition.metric)
+        dict.fromkeys(
+            s.metric for e in board.entries for s in e.scores if s.slice == "ranked" and s.metric != edition.metric
+        )
     )
     return TaskPage(
         task=edition.task,
@@ -218,35 +230,37 @@ def _digests(entry: Entry) -> tuple[tuple[str, str], ...]:
     return tuple(rows)
 
 
-def _slices(board: Board, links: Links, up: str) -> Any:
+def _slices(board: Board, links: Links, up: str) -> tuple[SliceView, ...]:
     """One table (and a curve where the values are numbers) for each column that the test part is sliced by."""
     found: dict[str, list[str]] = {}
     for entry in board.entries:
         for score in entry.scores:
             column, equals, value = score.slice.partition("=")
-            if equals and score.metric == board.edition.metric:
-                values = found.setdefault(column, [])
-                if value not in values:
-                    values.append(value)
+            if equals and score.metric == board.edition.metric and value not in found.setdefault(column, []):
+                found[column].append(value)
+    for values in found.values():
+        values.sort(key=float if numeric(values) else str)
     charts = slice_charts(board, found)
-    tables = []
-    for column, values in sorted(found.items()):
-        rows = []
-        for entry in sorted_by_score(board):
-            cells = tuple(score_cell(entry.score(board.edition.metric, f"{column}={value}")) for value in values)
-            name = entry.model.name if entry.reference else f"{entry.model.name} · {group_label(entry.group)}"
-            rows.append((name, up + links.model(entry.model.name), cells))
-        tables.append((column, tuple(values), tuple(rows), charts.get(column, Markup())))
-    return tuple(tables)
+    return tuple(
+        SliceView(
+            column=column,
+            values=tuple(values),
+            groups=tuple((group_label(g.key), _slice_rows(g, column, values, links, up)) for g in board.groups),
+            chart=charts.get(column, Markup()),
+        )
+        for column, values in sorted(found.items())
+    )
 
 
-def sorted_by_score(board: Board) -> list[Entry]:
-    """Entries grouped as on the page, each group by score: groups are never sorted into one another."""
-    order: dict[int, Entry] = {}
-    for group in board.groups:
-        for standing in group.contestants:
-            order.setdefault(id(standing.entry), standing.entry)
-    return list(order.values())
+def _slice_rows(
+    group: Group, column: str, values: Sequence[str], links: Links, up: str
+) -> tuple[tuple[str, str, tuple[Cell, ...]], ...]:
+    rows = []
+    for standing in group.contestants:
+        entry = standing.entry
+        cells = tuple(score_cell(entry.score(entry.primary.metric, f"{column}={value}")) for value in values)
+        rows.append((entry.model.name, up + links.model(entry.model.name), cells))
+    return tuple(rows)
 
 
 def _stale(entry: Entry, board: Board, links: Links, up: str) -> tuple[str, str, str, str]:
@@ -260,8 +274,3 @@ def _stale(entry: Entry, board: Board, links: Links, up: str) -> tuple[str, str,
     else:
         reason = "other data or another split"
     return (entry.model.name, up + links.model(entry.model.name), score_cell(entry.primary).text, reason)
-
-
-def all_sizes(boards: Sequence[Board]) -> list[str]:
-    """Sizes in the order of the boards."""
-    return list(dict.fromkeys(board.edition.size for board in boards))

@@ -100,7 +100,9 @@ def rank_boards(entries: Sequence[Entry]) -> list[Board]:
         stale = [entry for edition, old in editions.items() if edition != current for entry in old]
         _check_paired(editions[current])
         ranked = current.size not in UNRANKED_SIZES
-        boards.append(Board(current, ranked, _groups(editions[current], ranked), tuple(editions[current]), tuple(stale)))
+        boards.append(
+            Board(current, ranked, _groups(editions[current], ranked), tuple(editions[current]), tuple(stale))
+        )
     return sorted(boards, key=lambda b: (_size_order(b.edition.size), b.edition.task))
 
 

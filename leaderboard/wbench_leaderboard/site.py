@@ -132,7 +132,8 @@ def _swap(stage: Path, out: Path) -> None:
 def _write(root: Path, boards: Sequence[Board], docs: Mapping[str, Mapping[str, Any]], title: str) -> None:
     entries = [entry for board in boards for entry in (*board.entries, *board.stale)]
     links = Links(
-        [(board.edition.task, board.edition.size) for board in boards], {entry.model.name for entry in entries}
+        [(board.edition.task, board.edition.size) for board in boards],
+        [(entry.model.name, entry.model.revision) for entry in entries],
     )
     site = {
         "title": title,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 __all__ = [
@@ -11,11 +13,11 @@ __all__ = [
     "Slugs",
     "count",
     "number",
+    "numeric",
     "percent",
     "regime_label",
     "seconds",
     "short_digest",
-    "signed",
     "unit_suffix",
 ]
 
@@ -43,12 +45,6 @@ def number(value: float, unit: str = "") -> str:
     return text.replace("-", MINUS)
 
 
-def signed(value: float, unit: str = "") -> str:
-    """Like :func:`number`, with the sign always shown."""
-    text = number(value, unit)
-    return text if text.startswith(MINUS) or value == 0 else f"+{text}"
-
-
 def unit_suffix(unit: str) -> str:
     """Unit as appended to a number, with a no-break space."""
     return f"\N{NO-BREAK SPACE}{unit}" if unit else ""
@@ -64,8 +60,20 @@ def count(value: float) -> str:
     for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= limit:
             scaled = value / limit
-            return f"{scaled:.0f}\N{NO-BREAK SPACE}{suffix}" if scaled >= 100 else f"{scaled:.3g}\N{NO-BREAK SPACE}{suffix}"
+            return (
+                f"{scaled:.0f}\N{NO-BREAK SPACE}{suffix}"
+                if scaled >= 100
+                else f"{scaled:.3g}\N{NO-BREAK SPACE}{suffix}"
+            )
     return f"{value:g}" if value == int(value) else f"{value:.1f}"
+
+
+def numeric(values: Iterable[str]) -> bool:
+    """Whether all the texts are finite numbers."""
+    try:
+        return all(math.isfinite(float(value)) for value in values)
+    except ValueError:
+        return False
 
 
 def seconds(value: float) -> str:
@@ -87,7 +95,7 @@ def regime_label(regime: str, head: str | None, budget_percent: float) -> str:
     if head:
         label = f"{label} ({head})"
     # Nothing is trained zero-shot, so a budget would say nothing.
-    return label if regime == "none" else f"{label} · {percent(budget_percent)} of the training data"
+    return label if regime == "none" else f"{label} · {percent(budget_percent)} data"
 
 
 class Slugs:
@@ -99,11 +107,13 @@ class Slugs:
 
     def __init__(self, names: Iterable[str]) -> None:
         plain = {name: self._plain(name) for name in sorted(set(names))}
-        taken = list(plain.values())
-        self._slugs = {
-            name: slug if taken.count(slug) == 1 else f"{slug}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-            for name, slug in plain.items()
-        }
+        self._slugs = dict(plain)
+        # A distinguished slug may meet a name that looks like it, so again with more digits until all differ.
+        for digits in range(8, 65, 8):
+            taken = Counter(self._slugs.values())
+            for name, slug in self._slugs.items():
+                if taken[slug] > 1:
+                    self._slugs[name] = f"{plain[name]}-{hashlib.sha256(name.encode()).hexdigest()[:digits]}"
 
     @staticmethod
     def _plain(name: str) -> str:

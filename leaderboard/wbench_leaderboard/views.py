@@ -9,7 +9,7 @@ from markupsafe import Markup
 from wbench_leaderboard.entries import Entry, GroupKey, ScoreSummary
 from wbench_leaderboard.links import Links
 from wbench_leaderboard.rank import Board, Group, Standing
-from wbench_leaderboard.text import REGIME_LABELS, count, number, percent, regime_label, seconds, signed, unit_suffix
+from wbench_leaderboard.text import count, number, percent, regime_label, seconds, unit_suffix
 
 __all__ = ["Cell", "GroupView", "RowView", "group_id", "group_label", "group_view", "score_cell", "skill_cell"]
 
@@ -35,7 +35,6 @@ class RowView:
     kind: str
     overlap: str
     reference: bool
-    regime: str
     rank: Cell
     score: Cell
     interval: Cell
@@ -73,7 +72,7 @@ def group_label(key: GroupKey, several_budgets: bool = False) -> str:
     if key.regime != "reference":
         return regime_label(key.regime, key.head, key.budget_percent)
     if several_budgets:
-        return f"{REFERENCE_LABEL} · {percent(key.budget_percent)} of the training data"
+        return f"{REFERENCE_LABEL} · {percent(key.budget_percent)} data"
     return REFERENCE_LABEL
 
 
@@ -88,7 +87,7 @@ def explain(key: GroupKey) -> str:
     budget = percent(key.budget_percent)
     return {
         "none": "Nothing was trained on the task: only what is shipped with the weights, and the one input.",
-        "head": f"The model is frozen; the harness trained the same kind of head for everyone, on {budget} of the data.",
+        "head": f"The model is frozen; the harness trained the same kind of head for all, on {budget} of the data.",
         "fine-tune": f"The whole model was adapted, on {budget} of the training data.",
         "full": f"The whole model was trained for the task, on {budget} of the training data.",
         "reference": "Ranked among themselves, and shown without a rank beside every other group.",
@@ -111,8 +110,8 @@ def interval_cell(score: ScoreSummary) -> Cell:
 
 
 def skill_cell(skill: float | None) -> Cell:
-    """Skill in percent-free form: 1 is perfect, 0 the best trivial model, negative worse than that."""
-    return Cell(NOTHING) if skill is None else Cell(signed(round(skill, 3)), skill)
+    """Skill: 1 is perfect, 0 the best trivial model, negative worse than that."""
+    return Cell(NOTHING) if skill is None else Cell(number(skill), skill)
 
 
 def _payload_cell(entry: Entry) -> Cell:
@@ -146,18 +145,17 @@ _VERSUS = {"better": "▲ better", "worse": "▼ worse", "same": "≈ not separa
 def row_view(standing: Standing, group: Group, metrics: tuple[str, ...], links: Links, up: str) -> RowView:
     """Row of one standing."""
     entry, model, primary = standing.entry, standing.entry.model, standing.entry.primary
-    trained = NOTHING if entry.group.regime == "none" else str(max(r.n_train for r in entry.results))
+    trained = "not fitted" if entry.group.regime == "none" else str(max(r.n_train for r in entry.results))
     spread = standing.rank_range
     interval = primary.interval
     leads = group.classical is entry
     return RowView(
         name=model.name,
         href=up + links.model(model.name),
-        revision=model.revision,
+        revision=links.revision(model.name, model.revision),
         kind=model.kind,
         overlap=model.overlap,
         reference=standing.reference,
-        regime=REGIME_LABELS[entry.group.regime],
         rank=Cell("ref" if standing.reference else NOTHING)
         if standing.rank is None
         else Cell(str(standing.rank), standing.rank),
@@ -174,7 +172,7 @@ def row_view(standing: Standing, group: Group, metrics: tuple[str, ...], links: 
         if interval is None
         else Cell(f"{interval.groups} ({interval.effective_groups:.3g} eff.)", interval.groups),
         repeats=_repeats_cell(entry),
-        trained=Cell(trained, 0 if trained == NOTHING else int(trained)),
+        trained=Cell(trained, int(trained) if trained.isdigit() else 0),
         parameters=Cell(count(max(r.model.parameters for r in entry.results)), model.parameters),
         payload=_payload_cell(entry),
         speed=_speed_cell(entry),
@@ -182,9 +180,7 @@ def row_view(standing: Standing, group: Group, metrics: tuple[str, ...], links: 
     )
 
 
-def group_view(
-    board: Board, group: Group, metrics: tuple[str, ...], links: Links, up: str, chart: Markup
-) -> GroupView:
+def group_view(board: Board, group: Group, metrics: tuple[str, ...], links: Links, up: str, chart: Markup) -> GroupView:
     """One ranking of a task page."""
     rows = tuple(row_view(standing, group, metrics, links, up) for standing in group.standings)
     several = sum(other.key.regime == "reference" for other in board.groups) > 1

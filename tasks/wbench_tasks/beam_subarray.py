@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
 from wbench.channel.codebooks import beam_rsrp, dft_codebook
+from wbench.errors import SpecError
 from wbench.task.base import FamilyParams, Radio, Task
 from wbench.task.batch import ArrayMeta, ChannelMeta, Truth
 
@@ -47,6 +48,9 @@ class BeamSubarray(Task):
     def describe(self, radio: Radio) -> ChannelMeta:
         """The observed sub-array."""
         p: BeamSubarrayParams = self.params
+        if not radio.tx.ports == radio.tx.cols == p.elements:
+            why = f"the dataset has {radio.tx}"
+            raise SpecError(f"The codebook is for a Tx ULA of {p.elements} elements.", where=self.spec.name, why=why)
         return ChannelMeta(
             shape=(radio.time_steps, radio.rx.ports, p.observed, radio.subcarriers),
             dims=("time", "rx", "tx", "subcarrier"),

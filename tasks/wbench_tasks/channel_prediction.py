@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+from wbench.errors import SpecError
 from wbench.task.base import FamilyParams, Radio, Task
 from wbench.task.batch import ChannelMeta, Truth
 from wbench.task.spec import Part
@@ -36,8 +37,12 @@ class ChannelPrediction(Task):
 
     def describe(self, radio: Radio) -> ChannelMeta:
         """CFR over past and future."""
+        steps = self.params.past + self.params.future
+        if steps > radio.time_steps:
+            why = f"{self.params.past} + {self.params.future} of {radio.time_steps}"
+            raise SpecError("The dataset has too few snapshots.", where=self.spec.name, why=why)
         return ChannelMeta(
-            shape=(self.params.past + self.params.future, radio.rx.ports, radio.tx.ports, radio.subcarriers),
+            shape=(steps, radio.rx.ports, radio.tx.ports, radio.subcarriers),
             dims=("time", "rx", "tx", "subcarrier"),
             carrier_hz=radio.carrier_hz,
             subcarrier_spacing_hz=radio.spacing_hz,

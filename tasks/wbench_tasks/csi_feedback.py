@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 from wbench.channel.angular_delay import antenna_to_angle, subcarrier_to_delay
+from wbench.errors import SpecError
 from wbench.task.base import FamilyParams, Radio, Task
 from wbench.task.batch import ChannelMeta, Truth
 
@@ -34,6 +35,12 @@ class FeedbackRatio(Task):
 
     def describe(self, radio: Radio) -> ChannelMeta:
         """The cropped image."""
+        if radio.time_steps != 1 or radio.rx.ports != 1 or radio.tx.ports != radio.tx.cols:
+            why = f"{radio.time_steps} snapshots, {radio.rx.ports} Rx ports, Tx array {radio.tx}"
+            raise SpecError("The image needs one snapshot, one Rx port and a Tx ULA.", where=self.spec.name, why=why)
+        if self.params.rows > radio.subcarriers:
+            why = f"{self.params.rows} rows of {radio.subcarriers}"
+            raise SpecError("There are fewer delay rows than the image needs.", where=self.spec.name, why=why)
         return ChannelMeta(
             shape=(self.params.rows, radio.tx.ports),
             dims=("delay", "angle"),
@@ -46,9 +53,10 @@ class FeedbackRatio(Task):
 
     def transform(self, channel: Complex) -> Complex:
         """CFR [n, 1, 1, tx, subcarrier] → [n, delay, angle]."""
-        image = antenna_to_angle(subcarrier_to_delay(channel[:, 0, 0]), axis=-2)
-        kept = np.arange(self.params.first_row, self.params.first_row + self.params.rows) % channel.shape[-1]
-        return np.ascontiguousarray(np.swapaxes(image[..., kept], -1, -2))
+        first = self.params.first_row
+        # The crop comes before the angle DFT: the two transforms commute, and most delay rows are thrown away.
+        rows = subcarrier_to_delay(channel[:, 0, 0], range(first, first + self.params.rows))
+        return np.ascontiguousarray(np.swapaxes(antenna_to_angle(rows, axis=-2), -1, -2))
 
     def targets(self, channel: Complex, clean: Complex, rms: npt.NDArray[np.float32], labels: Truth) -> Truth:
         """``H`` complex64 [n, delay, angle]; ``outside`` float64 [n], energy of the cropped rows in the same scale."""
@@ -73,6 +81,9 @@ class FeedbackBits(Task):
 
     def describe(self, radio: Radio) -> ChannelMeta:
         """One precoder per sub-band."""
+        if radio.time_steps != 1 or radio.subcarriers % self.params.subbands:
+            why = f"{radio.time_steps} snapshots, {radio.subcarriers} subcarriers in {self.params.subbands} sub-bands"
+            raise SpecError("The precoders need one snapshot and equal sub-bands.", where=self.spec.name, why=why)
         return ChannelMeta(
             shape=(self.params.subbands, radio.tx.ports),
             dims=("subband", "port"),
@@ -86,12 +97,15 @@ class FeedbackBits(Task):
     def transform(self, channel: Complex) -> Complex:
         """CFR [n, 1, rx, tx, subcarrier] → [n, subband, port]."""
         n, _, rx, tx, subcarriers = channel.shape
-        per_band = subcarriers // self.params.subbands
-        h = channel[:, 0, :, :, : per_band * self.params.subbands].reshape(n, rx, tx, self.params.subbands, per_band)
-        # The right singular vectors of the stacked [rx·subcarrier, tx] matrix are the eigenvectors of Σ HᴴH.
-        stacked = h.transpose(0, 3, 1, 4, 2).reshape(n, self.params.subbands, rx * per_band, tx)
-        _, _, vh = np.linalg.svd(stacked.astype(np.complex128), full_matrices=False)
-        vector = vh[:, :, 0].conj()
+        bands = self.params.subbands
+        h = channel[:, 0].reshape(n, rx, tx, bands, subcarriers // bands).astype(np.complex128)
+        stacked = h.transpose(0, 3, 1, 4, 2).reshape(n, bands, -1, tx)  # A [rx·subcarrier, tx]; Σ HᴴH = AᴴA
+        if stacked.shape[-2] >= tx:
+            vector = np.linalg.eigh(stacked.conj().swapaxes(-1, -2) @ stacked)[1][..., -1]
+        else:  # the smaller problem: AAᴴu = λu gives AᴴA(Aᴴu) = λ(Aᴴu)
+            left = np.linalg.eigh(stacked @ stacked.conj().swapaxes(-1, -2))[1][..., -1:]
+            vector = (stacked.conj().swapaxes(-1, -2) @ left)[..., 0]
+            vector /= np.linalg.norm(vector, axis=-1, keepdims=True)
         largest = np.take_along_axis(vector, np.argmax(np.abs(vector), axis=-1)[..., None], axis=-1)
         return (vector * (np.abs(largest) / largest)).astype(np.complex64)
 

@@ -47,12 +47,12 @@ def finite(values: npt.NDArray[Any], what: str, metric: str) -> npt.NDArray[Any]
     Raises
     ------
     ResultError
-        If not; names the first sample concerned.
+        If not; names the first row concerned.
     """
     good = np.isfinite(values)
     if not good.all():
         row = int(np.argwhere(~good)[0][0])
-        raise ResultError(f"The {what} must be finite.", where=f"metric {metric}, sample {row} of the part")
+        raise ResultError(f"The {what} must be finite.", where=f"metric {metric}, row {row}")
     return values
 
 
@@ -115,6 +115,6 @@ def weighted_median(values: npt.NDArray[np.float64], weight: Weight) -> float:
     ordered, cumulated = values[kept][order], np.cumsum(weight[kept][order])
     # A thousandth of one in a million samples: rounding of the sums must not decide whether one half is hit.
     half, rounding = 0.5 * cumulated[-1], 1e-9 * cumulated[-1]
-    lower = int(np.searchsorted(cumulated, half - rounding, side="left"))
-    upper = int(np.searchsorted(cumulated, half + rounding, side="right"))
+    lower = int(np.searchsorted(cumulated, half - rounding))
+    upper = int(np.searchsorted(cumulated, half + rounding))
     return float(0.5 * (ordered[lower] + ordered[upper]))

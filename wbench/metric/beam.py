@@ -83,7 +83,7 @@ def _chosen_over_best(
     best = rsrp.max(axis=1, keepdims=True)
     if np.any(best <= 0):
         row = int(np.flatnonzero(best <= 0)[0])
-        raise ResultError("The best beam of a zero channel is undefined.", where=f"metric {metric}, sample {row}")
+        raise ResultError("The best beam of a zero channel is undefined.", where=f"metric {metric}, row {row}")
     chosen = scores == scores.max(axis=1, keepdims=True)
     ratio = rsrp / best
     return np.where(chosen, ratio, np.inf).min(axis=1), np.where(chosen, ratio, -np.inf).max(axis=1)

@@ -67,7 +67,7 @@ def squared_cosine(pred: npt.NDArray[Any], target: npt.NDArray[Any], metric: str
     wanted, undefined = _unit(finite(target, "target", metric))
     if undefined.any():
         row = int(np.argwhere(undefined)[0][0])
-        raise ResultError("The cosine with a zero target vector is undefined.", where=f"metric {metric}, sample {row}")
+        raise ResultError("The cosine with a zero target vector is undefined.", where=f"metric {metric}, row {row}")
     inner = np.sum(wanted.conj() * answer, axis=-1)
     cosine = np.minimum(inner.real**2 + inner.imag**2, 1.0)
     return np.where(zero, 0.0, cosine)

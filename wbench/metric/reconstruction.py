@@ -66,7 +66,7 @@ def _ratios(table: Table, weight: Weight, metric: str) -> npt.NDArray[np.float64
     if np.any(table[counted, 1] <= 0):
         row = int(np.flatnonzero(counted & (table[:, 1] <= 0))[0])
         raise ResultError(
-            "The normalised error of a zero channel is undefined.", where=f"metric {metric}, sample {row} of the part"
+            "The normalised error of a zero channel is undefined.", where=f"metric {metric}, row {row}"
         )
     return np.divide(table[:, 0], table[:, 1], out=np.zeros(len(table)), where=counted)
 

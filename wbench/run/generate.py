@@ -253,6 +253,7 @@ def simulate_block(layout: Layout, session: Session, block: Block) -> Arrays:
     if s is not None:
         if rays is None:
             raise SimulationError("The session returned no rays, but the layout has a synthesis.")
+        rays.check()
         turns = {name: arrays.get(name) for name in ("tx_orientation", "rx_orientation")}
         arrays |= synthesize_bands(rays, s.tx, s.rx, s.bands, s.time_steps, s.time_step_s, **turns)
         derive = {"delay_spread_s": statistics.delay_spread, "doppler_spread_hz": statistics.doppler_spread}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from wbench import registry
+from wbench.channel.noise import add_noise, draw_snr_db, noise_power, random_phase
 from wbench.dataset.reader import Dataset
 from wbench.dataset.spec import explain_validation
 from wbench.errors import DatasetError, SpecError
@@ -25,11 +26,14 @@ from wbench.seeding import KeyedStream
 from wbench.task.batch import ArrayMeta, Batch, ChannelMeta, Truth
 from wbench.task.spec import Part, TaskSpec
 from wbench.task.splits import split_digest, split_ids
+from wbench.task.store import Store
 
 __all__ = ["FamilyParams", "Radio", "Task", "family_class"]
 
 Ids = npt.NDArray[np.int64]
 Complex = npt.NDArray[np.complex64]
+#: Memory that a task may keep observations and targets in, so that ten models do not make them ten times.
+STORE_LIMIT_BYTES = 3 << 30
 
 
 class FamilyParams(BaseModel):
@@ -95,6 +99,12 @@ class Task(ABC):
         self.spec = spec
         self.params: Any = self.check_params(spec)
         self.datasets = {recipe: datasets[recipe] for recipe in spec.recipes}
+        self._ids: dict[Part, Ids] = {}
+        self._stores: dict[Part, Store] = {}
+        if spec.noise is not None and not self.scale:
+            raise SpecError(
+                "The family does not scale its samples, so an SNR is undefined.", where=f"{spec.name} [noise]"
+            )
 
     @classmethod
     def check_params(cls, spec: TaskSpec) -> FamilyParams:
@@ -159,18 +169,24 @@ class Task(ABC):
     @cached_property
     def meta(self) -> ChannelMeta:
         """Shapes and metadata, the same for all parts."""
-        metas = {part: self.describe(Radio.of(self.dataset(part), self.spec.channel)) for part in self.spec.views}
-        if len({meta.shape for meta in metas.values()}) > 1:
-            raise SpecError("The parts of the task have different shapes.", where=self.spec.name)
-        return metas["test"]
+        metas = [self.describe(Radio.of(self.dataset(part), self.spec.channel)) for part in self.spec.views]
+        if len(set(metas)) > 1:
+            raise SpecError("The parts of the task differ in shape, numerology or arrays.", where=self.spec.name)
+        return metas[0]
 
     def ids(self, part: Part) -> Ids:
-        """Sample ids of a part, sorted; samples without a path are left out."""
-        dataset = self.dataset(part)
-        everything = np.arange(len(dataset))
-        units = dataset.read(self.spec.split.unit, everything)
-        ids = split_ids(self.spec.split, dataset.spec.digest, units, self.spec.views[part].side)
-        return ids[dataset.read("los", ids) != -1]
+        """Sample ids of a part, sorted, read-only; samples without a path are left out."""
+        if part not in self._ids:
+            dataset = self.dataset(part)
+            units = dataset.read(self.spec.split.unit, np.arange(len(dataset)))
+            ids = split_ids(self.spec.split, dataset.spec.digest, units, self.spec.views[part].side)
+            if "los" in dataset.array_names:
+                ids = ids[dataset.read("los", ids) != -1]
+            if not len(ids):
+                raise SpecError(f"The {part} part has no sample with a path.", where=self.spec.name)
+            ids.setflags(write=False)
+            self._ids[part] = ids
+        return self._ids[part]
 
     def clusters(self, part: Part, ids: Ids) -> npt.NDArray[np.int64]:
         """Interval cluster of each sample: int64 [n]."""
@@ -184,16 +200,19 @@ class Task(ABC):
         """SNR of each sample in dB, by keyed draw from the instance's list: float32 [n]."""
         if self.spec.noise is None:
             raise SpecError("The task adds no noise.", where=self.spec.name)
-        choices = np.array(self.spec.noise.snr_db, dtype=np.float32)
-        return choices[self._stream(part, "snr").integers(ids, len(choices))]
+        return draw_snr_db(self.spec.noise.snr_db, self._stream(part, "snr"), ids).astype(np.float32)
 
     def _stream(self, part: Part, purpose: str) -> KeyedStream:
         return KeyedStream(self.dataset(part).spec.digest, self.spec.name, str(self.spec.version), purpose)
 
     def pairs(self, part: Part, ids: Ids, size: int = 256) -> Iterator[tuple[Batch, Truth]]:
-        """Observations and targets together, in batches. A sample is the same in every batch."""
+        """Observations and targets together, in batches, read-only. A sample is the same in every batch."""
+        if part not in self._stores:
+            limit = STORE_LIMIT_BYTES // len(self.spec.views)
+            self._stores[part] = Store(self.ids(part), partial(self._pair, part), limit)
         for start in range(0, len(ids), size):
-            yield self._pair(part, np.asarray(ids[start : start + size], dtype=np.int64))
+            # A copy: the ids of a batch are the model's to see, those of the harness are not the model's to change.
+            yield self._stores[part].take(np.array(ids[start : start + size], dtype=np.int64))
 
     def batches(self, part: Part, ids: Ids, size: int = 256) -> Iterator[Batch]:
         """Observations only."""
@@ -207,38 +226,48 @@ class Task(ABC):
 
     def _pair(self, part: Part, ids: Ids) -> tuple[Batch, Truth]:
         dataset = self.dataset(part)
-        phase = 2 * np.pi * self._stream(part, "phase").uniform(ids)
-        turn = np.exp(1j * phase).astype(np.complex64)
         channel = dataset.read(self.spec.channel, ids)
-        channel = channel * turn.reshape(-1, *(1,) * (channel.ndim - 1))
+        channel *= _per_sample(random_phase(self._stream(part, "phase"), ids), channel)
         clean = self.transform(channel)
+        rms = self._rms(_seen(*self.observe(clean)))
+        clean = clean / _per_sample(rms, clean)
         values, mask = self.observe(clean)
-        rms = self._rms(values if mask is None else values[:, mask])
-        per_sample = rms.reshape(-1, *(1,) * (clean.ndim - 1))
-        clean = clean / per_sample
-        values = values / rms.reshape(-1, *(1,) * (values.ndim - 1))
-        labels = {name: dataset.read(name, ids) for name in self.label_arrays}
-        noise_power = None
+        power: npt.NDArray[np.float32] | None = None
         if self.spec.noise is not None:
-            noise_power = (10 ** (-self.snr_db(part, ids) / 10)).astype(np.float32)
-            noise = self._stream(part, "noise").complex_normal(ids, values.shape[1:])
-            values = values + noise * np.sqrt(noise_power).reshape(-1, *(1,) * (values.ndim - 1))
-        x: dict[str, npt.NDArray[Any]] = {"H": values}
+            power = noise_power(self.snr_db(part, ids)).astype(np.float32)
+            seen = add_noise(_seen(values, mask), power, self._stream(part, "noise"), ids)
+        else:
+            seen = _seen(values, mask)
         if mask is not None:
-            values[:, ~mask] = 0
-            x["observed"] = mask
-        for array in x.values():
-            array.setflags(write=False)
-        return Batch(ids, x, noise_power, self.meta), self.targets(channel, clean, rms, labels)
+            x: dict[str, npt.NDArray[Any]] = {"H": _placed(seen, mask), "observed": mask}
+        else:  # clean feedback sees its own target: one array, kept once
+            x = {"H": clean if power is None and values is clean else seen.reshape(values.shape)}
+        labels = {name: dataset.read(name, ids) for name in self.label_arrays}
+        return Batch(ids, x, power, self.meta), self.targets(channel, clean, rms, labels)
 
-    def _rms(self, values: Complex) -> npt.NDArray[np.float32]:
+    def _rms(self, seen: Complex) -> npt.NDArray[np.float32]:
         if not self.scale:
-            return np.ones(len(values), dtype=np.float32)
-        flat = values.reshape(len(values), -1)
-        power = np.mean(flat.real.astype(np.float64) ** 2 + flat.imag.astype(np.float64) ** 2, axis=1)
+            return np.ones(len(seen), dtype=np.float32)
+        power = np.mean(seen.real.astype(np.float64) ** 2 + seen.imag.astype(np.float64) ** 2, axis=1)
         if np.any(power == 0):
             raise DatasetError("A sample of the split has no observed energy.", where=self.spec.name)
         return np.sqrt(power).astype(np.float32)
+
+
+def _seen(values: Complex, mask: npt.NDArray[np.bool_] | None) -> Complex:
+    """The observed entries, [n, m]."""
+    return values.reshape(len(values), -1) if mask is None else values[:, mask]
+
+
+def _placed(seen: Complex, mask: npt.NDArray[np.bool_]) -> Complex:
+    """Observed entries [n, m] at their places [n, …]; 0 elsewhere."""
+    out = np.zeros((len(seen), *mask.shape), dtype=seen.dtype)
+    out[:, mask] = seen
+    return out
+
+
+def _per_sample(factor: npt.NDArray[Any], like: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return factor.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 def family_class(spec: TaskSpec) -> type[Task]:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from wbench.errors import SpecError
 from wbench.task.base import Task
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import Part
 from wbench.task.splits import budget_ids
+from wbench.task.store import Samples
 
 __all__ = ["TaskData", "concatenate"]
 
@@ -43,7 +45,7 @@ class TaskData:
 
     def __init__(self, task: Task, part: Part, percent: float = 100.0, draw: int = 0) -> None:
         if part == "test":
-            raise ValueError("the test part is not training data")
+            raise SpecError("The test part is not training data.", where=task.spec.name)
         self._task = task
         self._part = part
         digest = task.dataset(part).spec.digest
@@ -58,10 +60,19 @@ class TaskData:
         return len(self.ids)
 
     def batches(self, size: int = 256, rng: np.random.Generator | None = None) -> Iterator[tuple[Batch, Truth]]:
-        """Observations and targets in batches, shuffled if a generator is given."""
+        """Observations and targets in batches, read-only, shuffled if a generator is given."""
         ids = self.ids if rng is None else rng.permutation(self.ids)
         return self._task.pairs(self._part, ids, size)
 
     def load(self) -> tuple[Batch, Truth]:
-        """All observations and targets at once."""
-        return concatenate(list(self.batches()))
+        """All observations and targets at once, read-only."""
+        samples: Samples | None = None
+        start = 0
+        for batch, truth in self.batches():
+            # Filled in place: joining a list of batches would need the memory twice.
+            samples = samples or Samples(len(self), (batch, truth))
+            samples.write(slice(start, start + len(batch)), batch, truth)
+            start += len(batch)
+        if samples is None:
+            raise SpecError(f"The {self._part} part is empty.", where=self._task.spec.name)
+        return samples.read(slice(None))

@@ -22,7 +22,7 @@ __all__ = ["GROUP", "L1", "L1Norm", "PairNorm", "Penalty", "Solution", "lambda_m
 
 Floats = npt.NDArray[np.floating[Any]]
 
-BLOCK = 64  # rows solved together: five work arrays of 64 × 2048 float32 stay near the second-level cache
+BLOCK = 64  # rows solved together: a smaller batch costs as much; more rows would leave the second-level cache
 CHECK_EVERY = 5
 FIRST_CURVATURE = 0.2  # of the largest eigenvalue of AAᵀ: on a few columns A bends much less than on all of them
 STEP_GROWTH = 0.95  # the curvature estimate relaxes by this factor after every accepted step …
@@ -209,10 +209,10 @@ class _Block:
         self.ceiling = float(np.linalg.eigvalsh(double @ double.T)[-1])  # no step needs a curvature beyond it
         self.rows = np.full(BLOCK, -1)  # row of the problem in each place; -1: nobody's
         self.age = np.zeros(BLOCK, dtype=np.int64)
-        states: Iterator[Floats] = (np.zeros((BLOCK, width), matrix.dtype) for width in matrix.shape for _ in range(3))
-        self.y, self.ax, self.az, self.x, self.z, _ = states
-        columns: Iterator[Floats] = (np.ones((BLOCK, 1), matrix.dtype) for _ in range(3))
-        self.lam, self.t, self.curvature = columns
+        (m, n), dtype = matrix.shape, matrix.dtype
+        self.y, self.ax, self.az = (_filled(m, 0, dtype) for _ in range(3))
+        self.x, self.z = (_filled(n, 0, dtype) for _ in range(2))
+        self.lam, self.t, self.curvature = (_filled(1, 1, dtype) for _ in range(3))
 
     @property
     def busy(self) -> bool:
@@ -237,10 +237,10 @@ class _Block:
 
     def dual(self, residual: Floats, correlation: Floats) -> Floats:
         """Dual objective of the residual, scaled into the feasible set as well as possible."""
-        power, along = _dot(residual, residual), _dot(residual, self.y)
-        tiny = np.finfo(self.y.dtype).tiny
-        limit = self.lam[:, 0] / np.maximum(self.penalty.dual_norm(correlation), tiny)
-        scale = np.clip(along / np.maximum(power, tiny), -limit, limit)
+        power, along, lam = _dot(residual, residual), _dot(residual, self.y), self.lam[:, 0]
+        kind = np.finfo(self.y.dtype)
+        limit = lam / (np.maximum(self.penalty.dual_norm(correlation), lam * kind.eps) + kind.tiny)
+        scale = np.clip(along / np.maximum(power, kind.tiny), -limit, limit)
         return np.asarray(scale * along - 0.5 * scale**2 * power)
 
     def gap(self, dual: Floats) -> npt.NDArray[np.float64]:
@@ -276,6 +276,10 @@ class _Block:
         if len(at):
             self.x[at], self.ax[at], self.z[at], self.az[at], self.t[at] = kept[:5]
             self.curvature[at] = np.minimum(kept[5] * CURVATURE_GROWTH, self.ceiling)
+
+
+def _filled(width: int, value: float, dtype: npt.DTypeLike) -> Floats:
+    return np.full((BLOCK, width), value, dtype=dtype)
 
 
 def _dot(a: Floats, b: Floats) -> Floats:

@@ -90,7 +90,7 @@ class WienerBank(Predictor):
         revision="1",
         kind="classical",
         summary="Bank of Wiener predictors by temporal correlation, mean Doppler removed",
-        source="LMMSE: Kay 1993, eq. 12.20; mean Doppler: Miller and Rochwarger, IEEE Trans. Inf. Theory 18(5), 1972",
+        source="LMMSE: Kay 1993, theorem 12.1; Doppler: Miller and Rochwarger, IEEE Trans. Inf. Theory 18(5), 1972",
         licence="Apache-2.0",
         trains=True,
     )

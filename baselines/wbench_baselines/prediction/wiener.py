@@ -105,7 +105,7 @@ class WienerPooled(Predictor):
         revision="1",
         kind="classical",
         summary="Wiener predictor from the pooled temporal covariance of the training part",
-        source="N. Wiener, 1949; S. M. Kay, Fundamentals of Statistical Signal Processing I, 1993, eq. 12.20 (LMMSE)",
+        source="N. Wiener, 1949; S. M. Kay, Fundamentals of Statistical Signal Processing I, 1993, theorem 12.1",
         licence="Apache-2.0",
         trains=True,
     )
