@@ -19,7 +19,7 @@ from wbench.result import write_result
 from wbench_leaderboard import build_site
 from wbench_leaderboard.cli import leaderboard
 from wbench_leaderboard.links import Links, outside_link
-from wbench_leaderboard.text import Slugs, count, number, seconds
+from wbench_leaderboard.text import Slugs, count, number, seconds, slice_positions
 
 VOID = {"meta", "link", "input", "br", "img", "hr"}
 
@@ -255,3 +255,10 @@ def test_command_without_results_says_what_to_do(tmp_path: Path) -> None:
     run = CliRunner().invoke(leaderboard, ["build", str(tmp_path / "none"), "--out", str(tmp_path / "site")])
     assert isinstance(run.exception, ResultError)
     assert not (tmp_path / "site").exists()
+
+
+def test_slices_stand_in_the_order_of_their_numbers() -> None:
+    assert slice_positions(["10", "-10", "0"]) == {"-10": (-10, "−10"), "0": (0, "0"), "10": (10, "10")}
+    ranges = slice_positions(["20-45", "6.5-20", "0-6.5", "-5-0"])
+    assert ranges == {"-5-0": (0, "−5–0"), "0-6.5": (1, "0–6.5"), "6.5-20": (2, "6.5–20"), "20-45": (3, "20–45")}
+    assert slice_positions(["LoS", "NLoS"]) is None

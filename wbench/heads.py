@@ -53,7 +53,10 @@ class LinearHead(Head):
         """Standardise, then fit one model per regulariser and keep the best on validation."""
         features, truth = train
         self._mean = features.mean(axis=0)
-        self._deviation = np.maximum(features.std(axis=0), 1e-12)
+        deviation = features.std(axis=0)
+        # A feature that does not vary in training says nothing; divided by rounding noise it would drown the others.
+        constant = deviation <= 1e-7 * np.abs(self._mean) + np.finfo(np.float64).tiny
+        self._deviation = np.where(constant, np.inf, deviation)
         self._classes = classes
         if classes is not None:
             self._fit_logistic(self._standard(features), truth["label"], self._standard(val[0]), val[1]["label"])
@@ -158,12 +161,14 @@ class Probe(Predictor):
         return np.concatenate(features), {k: np.concatenate([t[k] for t in truths]) for k in truths[0]}
 
     def _features(self, batch: Batch) -> Features:
-        tokens = self.embedder.embed(batch)
-        if tokens.ndim != 3 or len(tokens) != len(batch):
-            raise ModelError(
-                "embed() must return [n, token, d].", where=self.info.name, why=f"it returned {tokens.shape}"
-            )
-        return np.asarray(tokens.astype(np.float64).mean(axis=1))
+        tokens = np.asarray(self.embedder.embed(batch))
+        if tokens.ndim != 3 or len(tokens) != len(batch) or 0 in tokens.shape or tokens.dtype.kind not in "iuf":
+            why = f"it returned {tokens.dtype} {tokens.shape} for {len(batch)} samples"
+            raise ModelError("embed() must return real numbers [n, token, d].", where=self.info.name, why=why)
+        features = tokens.astype(np.float64).mean(axis=1)
+        if not np.isfinite(features).all():
+            raise ModelError("embed() returned NaN or infinity.", where=self.info.name)
+        return np.asarray(features)
 
     def predict(self, batch: Batch) -> npt.NDArray[Any]:
         """Head on the pooled features."""

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from wbench import registry
 from wbench.digest import file_digest
-from wbench.errors import PluginError
+from wbench.errors import PluginError, UsageError
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import TaskSpec
 
@@ -112,7 +112,7 @@ class TrainingData(Protocol):
         ...
 
     def load(self) -> tuple[Batch, Truth]:
-        """All of it at once."""
+        """All of it at once; the arrays are read-only, so copy before changing them."""
         ...
 
 
@@ -130,7 +130,7 @@ class Model(ABC):
         self.spec = spec
         self.meta = meta
 
-    def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
+    def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:  # noqa: B027 (a model need not train)
         """Fit to the training part; ``val`` is for choices such as a regulariser. Called only if ``info.trains``."""
 
     def count_parameters(self) -> int:
@@ -180,7 +180,8 @@ class Codec(Model):
 def load_model(reference: str) -> Model:
     """Construct a model from a registry name, ``package.module:Class`` or ``./file.py:Class``.
 
-    A class without an ``info`` gets one with its own name; an empty revision becomes a digest of its source file.
+    A class without an ``info`` gets one with its own name, which trains if there is a ``fit``. An empty revision
+    becomes a digest of its source file.
 
     Raises
     ------
@@ -188,10 +189,18 @@ def load_model(reference: str) -> Model:
         No model of that name; near names are suggested.
     MissingDependencyError
         A package that it needs is not installed.
+    UsageError
+        A file without a class.
     PluginError
-        The file or class cannot be imported, constructed, or is not a model.
+        The file or class cannot be imported, constructed, is not a model, or has a ``fit`` that would not be called.
     """
-    found = registry.import_reference(reference) if ":" in reference else registry.load("model", reference)
+    if reference.endswith(".py"):
+        step = f"{reference}:MyModel"
+        raise UsageError(f"{reference!r} names a file, but no class in it.", next_step=step)
+    try:
+        found = registry.import_reference(reference) if ":" in reference else registry.load("model", reference)
+    except SystemExit as error:
+        raise PluginError("The model's file calls exit().", where=reference, why=f"exit code {error.code}") from error
     if not (isinstance(found, type) and issubclass(found, (Predictor, Embedder, Codec))):
         raise PluginError(
             f"{reference!r} is not a model.",
@@ -202,11 +211,22 @@ def load_model(reference: str) -> Model:
         raise PluginError(f"{found.__name__} is not complete.", where=reference, why=f"missing {', '.join(missing)}()")
     try:
         model = found()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError("The model cannot be constructed.", where=reference, why=f"{error!r}") from error
-    info = getattr(model, "info", None) or ModelInfo(f"local/{found.__name__}")
-    if not info.revision:
-        source = inspect.getsourcefile(found)
-        info = replace(info, revision=file_digest(Path(source))[7:19] if source else "unversioned")
-    model.info = info  # type: ignore[misc]
+    fits = found.fit is not Model.fit
+    info = getattr(model, "info", None) or ModelInfo(f"local/{found.__name__}", trains=fits)
+    if not isinstance(info, ModelInfo):
+        raise PluginError("info must be a wbench.ModelInfo.", where=reference, why=f"it is {type(info).__name__}")
+    if fits and not info.trains:
+        step = "set trains=True in its ModelInfo, or remove fit()"
+        raise PluginError("fit() would never be called.", where=reference, why="info.trains is False", next_step=step)
+    model.info = info if info.revision else replace(info, revision=_source_digest(found))  # type: ignore[misc]
     return model
+
+
+def _source_digest(found: type) -> str:
+    try:
+        source = inspect.getsourcefile(found)
+    except TypeError:  # defined in a session, not in a file
+        source = None
+    return file_digest(Path(source))[7:19] if source and Path(source).is_file() else "unversioned"

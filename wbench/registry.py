@@ -194,10 +194,9 @@ def load(kind: Kind, name: str, *, ready: bool = True) -> Any:
     missing = [package for package in entry.requires if not _installed(package)] if ready else []
     if missing:
         names = " ".join(_DISTRIBUTIONS.get(package, package) for package in missing)
-        raise MissingDependencyError(
-            f"The {kind} {name!r} needs {', '.join(missing)}, which is not installed.",
-            next_step=f"{entry.extra.get('install', f'pip install {names}')}    (wbench doctor shows what else is missing)",
-        )
+        what = f"The {kind} {name!r} needs {', '.join(missing)}, which is not installed."
+        command = entry.extra.get("install", f"pip install {names}")
+        raise MissingDependencyError(what, next_step=f"{command}    (wbench doctor shows what else is missing)")
     return import_reference(entry.object)
 
 

@@ -1,9 +1,10 @@
-"""The result file: one immutable JSON per (task, size, model, regime, head, budget, draw, seed), beside its predictions."""
+"""The result file: one immutable JSON per (task, size, model, regime, head, budget, draw, seed) and its predictions."""
 
 from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -168,8 +169,10 @@ def write_result(result: Result, path: Path) -> None:
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ResultError("The result could not be saved.", where=str(path), why=str(error)) from error
+    finally:  # also on Ctrl-C
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def read_result(path: Path) -> Result:

@@ -148,13 +148,25 @@ def dot_plot(rows: Sequence[Dot], uid: str, title: str, desc: str, axis: str, un
 SERIES_SHAPES = ("circle", "square", "up", "diamond", "down", "bar")
 
 
-def curves(series: Sequence[Series], uid: str, title: str, desc: str, x: str, y: str, *, narrow: bool) -> Markup:
-    """Draw score against a numeric slice, one line per model (at most six), with intervals and a legend.
+def curves(
+    series: Sequence[Series],
+    marks: Sequence[tuple[float, str]],
+    uid: str,
+    title: str,
+    desc: str,
+    x: str,
+    y: str,
+    *,
+    narrow: bool,
+) -> Markup:
+    """Draw score against a slice column, one line per model (at most six), with intervals and a legend.
 
     Parameters
     ----------
     series : sequence of Series
         At most six; further ones are an error of the caller.
+    marks : sequence of (float, str)
+        Place and label of the ticks of the x axis, ascending; every point stands at one of the places.
     uid, title, desc : str
         As for :func:`dot_plot`.
     x, y : str
@@ -164,13 +176,13 @@ def curves(series: Sequence[Series], uid: str, title: str, desc: str, x: str, y:
     """
     width = NARROW if narrow else WIDE
     left, right, top, bottom = (44.0, width - 10.0, 26.0, 240.0) if narrow else (64.0, width - 20.0, 30.0, 340.0)
-    xs = sorted({point[0] for one in series for point in one.points})
+    xs = [place for place, _ in marks]
     ys = [v for one in series for point in one.points for v in point[1:] if v is not None]
     ticks = nice_ticks(min(ys), max(ys), 5)
     inset = 0.06 * (right - left)
 
     def at(px: float, py: float) -> tuple[float, float]:
-        across = (px - xs[0]) / (xs[-1] - xs[0]) if len(xs) > 1 else 0.5
+        across = (px - xs[0]) / (xs[-1] - xs[0])
         return (
             left + inset + (right - left - 2 * inset) * across,
             bottom - (bottom - top) * (py - ticks[0]) / (ticks[-1] - ticks[0]),
@@ -181,10 +193,8 @@ def curves(series: Sequence[Series], uid: str, title: str, desc: str, x: str, y:
         height = at(xs[0], tick)[1]
         parts.append(_line(left, height, right, height, "grid"))
         parts.append(_text(left - 8, height + 4, f"{tick:g}".replace("-", "\N{MINUS SIGN}"), "tick", "end"))
-    for value in xs:
-        parts.append(
-            _text(at(value, ticks[0])[0], bottom + 18, f"{value:g}".replace("-", "\N{MINUS SIGN}"), "tick", "middle")
-        )
+    for place, label in marks:
+        parts.append(_text(at(place, ticks[0])[0], bottom + 18, label, "tick", "middle"))
     parts.append(_text((left + right) / 2, bottom + 38, x, "axis", "middle"))
     columns = 1 if narrow else 3
     for index, one in enumerate(series):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from markupsafe import Markup
 
 from wbench_leaderboard.charts import Dot, Series, both_widths, curves, dot_plot
 from wbench_leaderboard.entries import Entry
 from wbench_leaderboard.rank import Board, Group
-from wbench_leaderboard.text import number, numeric, unit_suffix
+from wbench_leaderboard.text import number, unit_suffix
 from wbench_leaderboard.views import group_id, group_label
 
-__all__ = ["ranking_chart", "slice_charts"]
+__all__ = ["ranking_chart", "slice_chart"]
 
 MAX_ROWS, MAX_SERIES = 40, 6
 SHORT = {"none": "zero-shot", "head": "head", "fine-tune": "fine-tuned", "full": "from scratch"}
@@ -45,25 +45,22 @@ def ranking_chart(board: Board, group: Group) -> Markup:
     )
 
 
-def slice_charts(board: Board, slices: Mapping[str, Sequence[str]]) -> dict[str, Markup]:
-    """Curves of the primary metric over every slice column with at least three numeric values."""
-    charts = {}
-    for index, (column, values) in enumerate(sorted(slices.items())):
-        if len(values) < 3 or not numeric(values):
-            continue
-        series = [_series(entry, column, values) for entry in _drawn(board)]
-        series = [one for one in series if len(one.points) >= 2]
-        if not series:
-            continue
-        primary = board.entries[0].primary
-        unit = f" [{primary.unit}]" if primary.unit else ""
-        title = f"{board.edition.task}: {primary.metric} against {column}"
-        desc = f"One line each for {', '.join(one.label for one in series)}. The table below has all values."
-        charts[column] = both_widths(
-            curves(series, f"s{index}-w", title, desc, column, primary.metric + unit, narrow=False),
-            curves(series, f"s{index}-n", title, desc, column, primary.metric + unit, narrow=True),
-        )
-    return charts
+def slice_chart(board: Board, column: str, places: Mapping[str, tuple[float, str]] | None, uid: str) -> Markup:
+    """Curves of the primary metric over a slice column; empty unless it has at least three numbers or ranges."""
+    if places is None or len(places) < 3:
+        return Markup()
+    series = [one for one in (_series(entry, column, places) for entry in _drawn(board)) if len(one.points) >= 2]
+    if not series:
+        return Markup()
+    primary = board.entries[0].primary
+    y = primary.metric + (f" [{primary.unit}]" if primary.unit else "")
+    title = f"{board.edition.task}: {primary.metric} against {column}"
+    desc = f"One line each for {', '.join(one.label for one in series)}. The table below has all values."
+    marks = tuple(places.values())
+    return both_widths(
+        curves(series, marks, f"{uid}-w", title, desc, column, y, narrow=False),
+        curves(series, marks, f"{uid}-n", title, desc, column, y, narrow=True),
+    )
 
 
 def _drawn(board: Board) -> list[Entry]:
@@ -77,12 +74,12 @@ def _drawn(board: Board) -> list[Entry]:
     return chosen
 
 
-def _series(entry: Entry, column: str, values: Sequence[str]) -> Series:
+def _series(entry: Entry, column: str, places: Mapping[str, tuple[float, str]]) -> Series:
     points = []
-    for value in values:
+    for value, (place, _) in places.items():
         score = entry.score(entry.primary.metric, f"{column}={value}")
         if score is not None:
             low, high = (None, None) if score.interval is None else (score.interval.low, score.interval.high)
-            points.append((float(value), score.value, low, high))
+            points.append((place, score.value, low, high))
     label = entry.model.name if entry.reference else f"{entry.model.name}, {SHORT[entry.group.regime]}"
-    return Series(label, tuple(sorted(points, key=lambda point: point[0])))
+    return Series(label, tuple(points))

@@ -66,4 +66,4 @@ def _describe(spec: TaskSpec) -> dict[str, Any]:
         facts["Payload limit"] = f"{spec.limit.max_bits} bits per sample"
     facts["Trivial baselines"] = ", ".join(spec.trivial)
     views = {part: f"{view.recipe}, {view.side} side" for part, view in spec.views.items()}
-    return {"summary": spec.summary, "views": views, "facts": facts}
+    return {"summary": spec.summary[:1].upper() + spec.summary[1:], "views": views, "facts": facts}

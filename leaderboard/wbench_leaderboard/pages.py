@@ -9,12 +9,12 @@ from typing import Any
 from markupsafe import Markup
 
 from wbench_leaderboard.entries import Entry
-from wbench_leaderboard.figures import ranking_chart, slice_charts
+from wbench_leaderboard.figures import ranking_chart, slice_chart
 from wbench_leaderboard.glossary import METRICS, TASK_KINDS
 from wbench_leaderboard.links import Links
 from wbench_leaderboard.overall import Overall, OverallRow
 from wbench_leaderboard.rank import Board, Group, Standing
-from wbench_leaderboard.text import number, numeric, short_digest, unit_suffix
+from wbench_leaderboard.text import number, short_digest, slice_positions, unit_suffix
 from wbench_leaderboard.views import Cell, GroupView, group_id, group_label, group_view, score_cell, skill_cell
 
 __all__ = ["Card", "CardLine", "OverallView", "SliceView", "TaskPage", "card", "overall_view", "task_page"]
@@ -214,8 +214,9 @@ def _facts(board: Board, docs: Mapping[str, Any]) -> tuple[tuple[str, str], ...]
         ("Validation samples", {r.n_val for r in results}),
         ("Test samples", {r.n_test for r in results}),
     ):
-        low, high = min(numbers), max(numbers)
-        facts.append((label, str(high) if low == high else f"{low} to {high}, by budget"))
+        low, high = min(numbers - {0}, default=0), max(numbers)  # 0: a model that is not fitted
+        if high:
+            facts.append((label, str(high) if low == high else f"{low} to {high}, by budget"))
     return tuple(facts)
 
 
@@ -238,18 +239,19 @@ def _slices(board: Board, links: Links, up: str) -> tuple[SliceView, ...]:
             column, equals, value = score.slice.partition("=")
             if equals and score.metric == board.edition.metric and value not in found.setdefault(column, []):
                 found[column].append(value)
-    for values in found.values():
-        values.sort(key=float if numeric(values) else str)
-    charts = slice_charts(board, found)
-    return tuple(
-        SliceView(
-            column=column,
-            values=tuple(values),
-            groups=tuple((group_label(g.key), _slice_rows(g, column, values, links, up)) for g in board.groups),
-            chart=charts.get(column, Markup()),
+    tables: list[SliceView] = []
+    for column, values in sorted(found.items()):
+        places = slice_positions(values)
+        order = list(places) if places is not None else sorted(values)
+        tables.append(
+            SliceView(
+                column=column,
+                values=tuple(order if places is None else (label for _, label in places.values())),
+                groups=tuple((group_label(g.key), _slice_rows(g, column, order, links, up)) for g in board.groups),
+                chart=slice_chart(board, column, places, f"s{len(tables)}"),
+            )
         )
-        for column, values in sorted(found.items())
-    )
+    return tuple(tables)
 
 
 def _slice_rows(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections import Counter
 from collections.abc import Iterable
@@ -13,11 +12,11 @@ __all__ = [
     "Slugs",
     "count",
     "number",
-    "numeric",
     "percent",
     "regime_label",
     "seconds",
     "short_digest",
+    "slice_positions",
     "unit_suffix",
 ]
 
@@ -30,6 +29,8 @@ REGIME_LABELS = {
     "full": "Trained from scratch",
 }
 
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
+_RANGE = re.compile(rf"(?P<low>{_NUMBER})(?:-(?P<high>{_NUMBER}))?")
 _SAFE = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -68,12 +69,26 @@ def count(value: float) -> str:
     return f"{value:g}" if value == int(value) else f"{value:.1f}"
 
 
-def numeric(values: Iterable[str]) -> bool:
-    """Whether all the texts are finite numbers."""
-    try:
-        return all(math.isfinite(float(value)) for value in values)
-    except ValueError:
-        return False
+def slice_positions(values: Iterable[str]) -> dict[str, tuple[float, str]] | None:
+    """Place and label of each value of a slice column on a number line, in ascending order.
+
+    Numbers stand at their value, ranges (``6.5-20``) one step apart in order of their lower end; None for other texts.
+    """
+    texts = list(values)
+    parsed = {text: _RANGE.fullmatch(text) for text in texts}
+    if not all(parsed.values()):
+        return None
+    ends = {text: (float(match["low"]), match["high"]) for text, match in parsed.items() if match}
+    ordered = sorted(ends, key=lambda text: (ends[text][0], text))
+    if all(high is None for _, high in ends.values()):
+        return {text: (ends[text][0], text.replace("-", MINUS)) for text in ordered}
+    labels = {
+        text: text.replace("-", MINUS)
+        if ends[text][1] is None
+        else f"{text[: -len(ends[text][1]) - 1]}–{ends[text][1]}".replace("-", MINUS)
+        for text in ordered
+    }
+    return {text: (float(index), labels[text]) for index, text in enumerate(ordered)}
 
 
 def seconds(value: float) -> str:

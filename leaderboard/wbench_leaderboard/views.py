@@ -82,7 +82,7 @@ def group_id(key: GroupKey) -> str:
     return "-".join(part for part in (key.regime, head, f"{key.budget_percent:g}".replace(".", "_")) if part)
 
 
-def explain(key: GroupKey) -> str:
+def explain(key: GroupKey, ranked: bool) -> str:
     """One sentence on what the group's models were allowed to do."""
     budget = percent(key.budget_percent)
     return {
@@ -90,7 +90,8 @@ def explain(key: GroupKey) -> str:
         "head": f"The model is frozen; the harness trained the same kind of head for all, on {budget} of the data.",
         "fine-tune": f"The whole model was adapted, on {budget} of the training data.",
         "full": f"The whole model was trained for the task, on {budget} of the training data.",
-        "reference": "Ranked among themselves, and shown without a rank beside every other group.",
+        "reference": ("Ranked among themselves, and shown" if ranked else "Shown")
+        + " without a rank beside every other group.",
     }[key.regime]
 
 
@@ -122,6 +123,11 @@ def _payload_cell(entry: Entry) -> Cell:
     mean = sum(means) / len(means)
     most = f" (max {max(largest)})" if largest and max(largest) != round(mean, 1) else ""
     return Cell(f"{mean:.1f}".removesuffix(".0") + most, mean)
+
+
+def _parameters_cell(entry: Entry) -> Cell:
+    most = max(result.model.parameters for result in entry.results)
+    return Cell(count(most) if most else NOTHING, most)
 
 
 def _speed_cell(entry: Entry) -> Cell:
@@ -173,7 +179,7 @@ def row_view(standing: Standing, group: Group, metrics: tuple[str, ...], links: 
         else Cell(f"{interval.groups} ({interval.effective_groups:.3g} eff.)", interval.groups),
         repeats=_repeats_cell(entry),
         trained=Cell(trained, int(trained) if trained.isdigit() else 0),
-        parameters=Cell(count(max(r.model.parameters for r in entry.results)), model.parameters),
+        parameters=_parameters_cell(entry),
         payload=_payload_cell(entry),
         speed=_speed_cell(entry),
         secondary=tuple(score_cell(entry.score(metric)) for metric in metrics),
@@ -188,7 +194,7 @@ def group_view(board: Board, group: Group, metrics: tuple[str, ...], links: Link
         id=group_id(group.key),
         label=group_label(group.key, several),
         regime=group.key.regime,
-        explanation=explain(group.key),
+        explanation=explain(group.key, board.ranked),
         ranked=board.ranked,
         rows=rows,
         has_payload=any(row.payload.sort is not None for row in rows),

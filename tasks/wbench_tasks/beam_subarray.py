@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, model_validator
+
 from wbench.channel.codebooks import beam_rsrp, dft_codebook
 from wbench.errors import SpecError
 from wbench.task.base import FamilyParams, Radio, Task

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+
 from wbench.errors import SpecError
 from wbench.task.base import FamilyParams, Radio, Task
 from wbench.task.batch import ChannelMeta, Truth
@@ -84,9 +86,8 @@ class ChannelPrediction(Task):
     def slices(self, part: Part, ids: Ids) -> dict[str, npt.NDArray[np.str_]]:
         """Speed ranges and LoS state."""
         speed = self.columns(part, ids)["speed_kmh"]
-        edges = np.array(self.speed_edges)
-        names = np.array([f"{a:g}-{b:g}" for a, b in zip(edges[:-1], edges[1:], strict=True)])
-        place = np.clip(np.searchsorted(edges, speed, side="right") - 1, 0, len(names) - 1)
+        names = np.array([f"{a:g}-{b:g}" for a, b in pairwise(self.speed_edges)])
+        place = np.clip(np.searchsorted(self.speed_edges, speed, side="right") - 1, 0, len(names) - 1)
         los = self.dataset(part).read("los", ids)
         return {
             **super().slices(part, ids),

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+
 from wbench.channel.angular_delay import antenna_to_angle, subcarrier_to_delay
 from wbench.errors import SpecError
 from wbench.task.base import FamilyParams, Radio, Task
@@ -107,7 +108,7 @@ class FeedbackBits(Task):
             vector = (stacked.conj().swapaxes(-1, -2) @ left)[..., 0]
             vector /= np.linalg.norm(vector, axis=-1, keepdims=True)
         largest = np.take_along_axis(vector, np.argmax(np.abs(vector), axis=-1)[..., None], axis=-1)
-        return (vector * (np.abs(largest) / largest)).astype(np.complex64)
+        return np.asarray(vector * (np.abs(largest) / largest), dtype=np.complex64)
 
     def targets(self, channel: Complex, clean: Complex, rms: npt.NDArray[np.float32], labels: Truth) -> Truth:
         """``H`` complex64 [n, subband, port]."""
@@ -116,4 +117,4 @@ class FeedbackBits(Task):
 
 def _energy(values: Complex) -> npt.NDArray[np.float64]:
     flat = values.reshape(len(values), -1)
-    return np.sum(flat.real.astype(np.float64) ** 2 + flat.imag.astype(np.float64) ** 2, axis=1)
+    return np.asarray(np.sum(flat.real.astype(np.float64) ** 2 + flat.imag.astype(np.float64) ** 2, axis=1))

@@ -1,4 +1,4 @@
-"""LoS/NLoS identification: one channel snapshot → is there a line of sight?"""
+"""LoS/NLoS identification: one channel snapshot → whether there is a line of sight."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
 from wbench.task.base import Radio, Task
 from wbench.task.batch import ChannelMeta, Truth
 

@@ -42,8 +42,9 @@ def doctor(format_: str) -> int:
     base_missing = False
     for package, distribution, purpose, install in _PACKAGES:
         state = _state(package, distribution)
-        base_missing |= state == "missing" and install.endswith("'wbench'")
-        rows.append({"what": distribution, "state": state, "for": purpose, "install": "" if state != "missing" else install})
+        missing = state == "missing"
+        base_missing |= missing and install.endswith("'wbench'")
+        rows.append({"what": distribution, "state": state, "for": purpose, "install": install if missing else ""})
     for program, purpose, install in _PROGRAMS:
         there = shutil.which(program) is not None
         state = "found" if there else "missing"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +14,15 @@ from wbench.errors import UsageError
 
 if TYPE_CHECKING:
     from wbench.result import Result, Score
-    from wbench.run.evaluate import CellReport
+    from wbench.run.evaluate import CellReport, EvaluationReport
 
 __all__ = ["evaluate", "result_rows", "score"]
 
 
 @click.command()
-@click.option("--model", "models", multiple=True, required=True, metavar="M", help="Name, module:Class or ./file.py:Class.")
+@click.option(
+    "--model", "models", multiple=True, required=True, metavar="M", help="Name, module:Class or ./file.py:Class."
+)
 @click.option("--task", "tasks", multiple=True, metavar="T", help="Task instance (repeat for several).")
 @click.option("--suite", help="All tasks of a suite.")
 @click.option("--size", default="standard", show_default=True, help="tiny, standard or large.")
@@ -51,7 +55,28 @@ def evaluate(
             show_table(rows, format_, title=task)
     for cell in report.cells:
         _explain(cell)
-    return 1 if report.failures else 0
+    if report.failures:
+        click.echo(f"{len(report.failures)} of {len(report.cells)} cells failed, the others are kept. Retry:", err=True)
+        click.echo(f"  {_retry_command(report, names, options)}", err=True)
+    return report.exit_code
+
+
+def _retry_command(report: EvaluationReport, names: Sequence[str], options: dict[str, Any]) -> str:
+    """The command for what failed and nothing else: finished results are kept."""
+    from wbench.task.spec import load_spec
+
+    failed = {cell.task for cell in report.failures}
+    words = ["wbench", "evaluate"]
+    for model in dict.fromkeys(cell.cell.model for cell in report.failures):
+        words += ["--model", model]
+    for name in names:
+        words += ["--task", str(name)] if load_spec(name).name in failed else []
+    for option in click.get_current_context().command.params:
+        value = options.get(option.name or "")
+        if value is not None and value != option.default:
+            for one in value if isinstance(value, tuple) else (value,):
+                words += [option.opts[0], str(one)]
+    return shlex.join(words)
 
 
 def _explain(cell: CellReport) -> None:
@@ -69,7 +94,9 @@ def show_score(score: Score) -> str:
 
 def result_rows(results: list[Result]) -> list[dict[str, Any]]:
     """Table rows of results of one task, best first."""
-    results = sorted(results, key=lambda r: r.primary().value, reverse=bool(results and results[0].primary().higher_is_better))
+    results = sorted(
+        results, key=lambda r: r.primary().value, reverse=bool(results and results[0].primary().higher_is_better)
+    )
     rows = []
     for result in results:
         primary = result.primary()
@@ -91,13 +118,14 @@ def result_rows(results: list[Result]) -> list[dict[str, Any]]:
 
 @click.command()
 @click.argument("result", type=click.Path(path_type=Path))
+@click.option("--task", help="The task's .toml file, if it is not a registered instance.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder [default: $WBENCH_DATA or ./data].")
 @format_option
-def score(result: Path, data: Path | None, format_: str) -> int:
+def score(result: Path, task: str | None, data: Path | None, format_: str) -> int:
     """Recompute the scores of RESULT (a result.json or its folder) from its predictions."""
     from wbench.run.score import score as run
 
-    stored, scores = run(result, data=data)
+    stored, scores = run(result, task=task, data=data)
     rows = []
     worst = 0.0
     for new in scores:

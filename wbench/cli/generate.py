@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 from pathlib import Path
 
 import click
 
-__all__ = ["generate"]
+__all__ = ["generate", "show_failures"]
 
 
 @click.command()
@@ -15,21 +15,25 @@ __all__ = ["generate"]
 @click.option("--size", default="standard", show_default=True, help="tiny, standard or large.")
 @click.option("--out", type=click.Path(path_type=Path), help="Dataset folder [default: $WBENCH_DATA/RECIPE-SIZE.zarr].")
 @click.option("--seed", type=int, help="Root seed instead of the recipe's.")
-@click.option("--workers", type=click.IntRange(1), default=lambda: os.cpu_count() or 1, help="Worker processes.")
-def generate(recipe: str, size: str, out: Path | None, seed: int | None, workers: int) -> int:
+@click.option("--workers", type=click.IntRange(1), help="Worker processes [default: all processors; tiny: 1].")
+def generate(recipe: str, size: str, out: Path | None, seed: int | None, workers: int | None) -> int:
     """Generate the dataset of RECIPE (a name of `wbench list recipes`, or a .toml file).
 
     Run the same command again to carry on after a stop. The bits do not depend on the number of workers.
     """
+    from wbench.run.executors import cpu_count
     from wbench.run.generate import generate as run
 
+    if workers is None:
+        workers = 1 if size == "tiny" else cpu_count()  # a simulator starts in seconds, tiny sets are made in fewer
     report = run(recipe, size=size, out=out, seed=seed, workers=workers, show_progress=True)
     if report.failures:
-        for shard, reason in sorted(report.failures.items()):
-            click.secho(f"shard {shard} failed: {reason}", fg="red", err=True)
+        show_failures(report.failures)
+        again = ["wbench", "generate", recipe, "--size", size, "--out", str(report.path)]
+        again += [] if seed is None else ["--seed", str(seed)]
         click.echo(
             f"{len(report.failures)} of {report.spec.shards} shards failed, the others are kept. Retry:\n"
-            f"  wbench generate {recipe} --size {size} --out {report.path}",
+            f"  {shlex.join(again)}",
             err=True,
         )
         return 1
@@ -37,3 +41,11 @@ def generate(recipe: str, size: str, out: Path | None, seed: int | None, workers
     click.echo(f"{report.path}: {len(dataset):,} samples, {report.made} shards made, {report.kept} kept")
     click.echo(f"spec    {dataset.spec.digest}\ncontent {dataset.content_digest}")
     return 0
+
+
+def show_failures(failures: dict[int, str]) -> None:
+    """Name the failed shards on standard error, those of one cause together."""
+    for reason in dict.fromkeys(failures.values()):
+        shards = sorted(shard for shard, other in failures.items() if other == reason)
+        names = ", ".join(map(str, shards[:10])) + (f" and {len(shards) - 10} more" if len(shards) > 10 else "")
+        click.secho(f"shard {names} failed: {reason}", fg="red", err=True)

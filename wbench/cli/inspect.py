@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from wbench.cli.generate import show_failures
 from wbench.cli.tables import format_option, show_table
 
 __all__ = ["inspect_", "verify"]
@@ -51,13 +52,16 @@ def _range(values: Any) -> dict[str, str]:
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--repair", is_flag=True, help="Make damaged and missing shards again, and only those.")
-def verify(path: Path, repair: bool) -> int:
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes of the repair.")
+def verify(path: Path, repair: bool, workers: int) -> int:
     """Check every shard of the dataset at PATH against its manifest entry."""
     from wbench.dataset.reader import open_dataset
-    from wbench.dataset.verify import forget_shards, verify_dataset
+    from wbench.dataset.verify import verify_dataset
+    from wbench.run.progress import progress
 
     dataset = open_dataset(path)
-    problems = verify_dataset(dataset)
+    with progress("verify", len(dataset), "samples") as advance:
+        problems = verify_dataset(dataset, lambda n: advance(n, ""))
     for problem in problems:
         click.echo(f"shard {problem.shard}: {problem.problem}")
     if not problems:
@@ -69,10 +73,11 @@ def verify(path: Path, repair: bool) -> int:
         return 1
     from wbench.run.generate import repair as run
 
-    forget_shards(dataset, [problem.shard for problem in problems])
-    report = run(path, show_progress=True)
-    for shard, reason in sorted(report.failures.items()):
-        click.secho(f"shard {shard} failed: {reason}", fg="red", err=True)
-    left = verify_dataset(open_dataset(path))
+    report = run(path, [problem.shard for problem in problems], workers=workers, show_progress=True)
+    show_failures(report.failures)
+    repaired = report.open()
+    left = verify_dataset(repaired)
     click.echo(f"{report.made} shards made again, {len(left)} problems left")
+    if not left:
+        click.echo(f"content {repaired.content_digest}")
     return 1 if left else 0

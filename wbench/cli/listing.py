@@ -40,7 +40,7 @@ def _table(entry: Entry) -> dict[str, Any]:
     # A file that cannot be parsed is listed with the reason; the other entries stay usable.
     try:
         return tomllib.loads(entry.path.read_text(encoding="utf-8")) if entry.path else {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         return {"summary": f"cannot be read: {error}"}
 
 
@@ -55,18 +55,23 @@ def _recipes(found: registry.Registry) -> list[dict[str, Any]]:
     rows = []
     for entry in _entries(found, "recipe"):
         table = _table(entry)
-        sizes = {size: f"{value.get('samples', 0):,}" for size, value in table.get("sizes", {}).items()}
-        columns = {size: sizes.get(size, "–") for size in ("tiny", "standard", "large")}
+        columns = {size: _samples(table.get("sizes"), size) for size in ("tiny", "standard", "large")}
         head = {"recipe": entry.name, "generator": table.get("generator", "")}
         rows.append({**head, **columns, "summary": table.get("summary", "")})
     return rows
+
+
+def _samples(sizes: Any, size: str) -> str:
+    value = sizes.get(size) if isinstance(sizes, dict) else None
+    samples = value.get("samples") if isinstance(value, dict) else None
+    return f"{samples:,}" if isinstance(samples, int) else "–"
 
 
 def _tasks(found: registry.Registry) -> list[dict[str, Any]]:
     from wbench.errors import WBenchError
     from wbench.task.spec import load_spec
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in _entries(found, "task"):
         try:
             spec = load_spec(entry.name)
@@ -95,7 +100,7 @@ def _models(found: registry.Registry) -> list[dict[str, Any]]:
     return [
         {
             "model": e.name,
-            "tasks": ", ".join(e.extra.get("tasks", [])),
+            "tasks": _names(e.extra.get("tasks")),
             "needs": ", ".join(e.requires) or "–",
             "summary": e.summary,
         }
@@ -107,6 +112,10 @@ def _suites(found: registry.Registry) -> list[dict[str, Any]]:
     rows = []
     for entry in _entries(found, "suite"):
         table = _table(entry)
-        tasks = ", ".join(table.get("tasks", []))
-        rows.append({"suite": entry.name, "status": table.get("status", ""), "tasks": tasks, "summary": table.get("summary", "")})
+        row = {"suite": entry.name, "status": table.get("status", ""), "tasks": _names(table.get("tasks"))}
+        rows.append({**row, "summary": table.get("summary", "")})
     return rows
+
+
+def _names(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")

@@ -81,8 +81,8 @@ def main(arguments: list[str] | None = None) -> Any:
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("\nStopped. What is finished is kept; the same command carries on.", err=True)
         code = 130
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has gone; that is its right.
-        sys.stderr.close()
-        code = 0
+    except OSError as error:  # disk full, no permission, …: the system's own words say which file
+        click.secho("error: ", fg="red", bold=True, nl=False, err=True)
+        click.echo(str(error), err=True)
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)

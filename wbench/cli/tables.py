@@ -48,7 +48,8 @@ def _latex(columns: list[str], cells: list[list[str]]) -> str:
 
     body = "\n".join(line(row) for row in cells)
     spec = "l" * len(columns)
-    return f"\\begin{{tabular}}{{{spec}}}\n\\toprule\n{line(columns)}\n\\midrule\n{body}\n\\bottomrule\n\\end{{tabular}}"
+    head = f"\\begin{{tabular}}{{{spec}}}\n\\toprule\n{line(columns)}\n\\midrule"
+    return f"{head}\n{body}\n\\bottomrule\n\\end{{tabular}}"
 
 
 def _rich(columns: list[str], cells: list[list[str]], title: str) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from wbench import registry
 from wbench.dataset.manifest import content_digest, read_entries
 from wbench.dataset.schema import SCHEMA_VERSION
 from wbench.dataset.spec import DatasetSpec
 from wbench.dataset.writer import read_attributes
-from wbench.errors import DatasetError, DatasetNotFoundError, UnknownNameError
+from wbench.errors import DatasetError, DatasetNotFoundError, UnknownNameError, UsageError
 
 __all__ = ["Dataset", "open_dataset"]
 
@@ -40,7 +41,7 @@ class Dataset:
         self.spec = spec
         self.attributes = attributes
         self._cache: dict[str, npt.NDArray[Any]] = {}
-        self._chunk: dict[str, tuple[int, npt.NDArray[Any]]] = {}
+        self._chunk: dict[str, tuple[int, npt.NDArray[Any]]] = {}  # last chunk of each array too large for that
 
     def __len__(self) -> int:
         return self.spec.samples
@@ -56,7 +57,7 @@ class Dataset:
         """Manifest entries by shard."""
         return read_entries(self.path, self.spec)
 
-    @property
+    @cached_property
     def missing_shards(self) -> list[int]:
         """Shards that have not been written yet."""
         return [shard for shard in range(self.spec.shards) if shard not in self.entries]
@@ -79,8 +80,15 @@ class Dataset:
             raise DatasetError(
                 f"The dataset is incomplete: {len(self.missing_shards)} of {self.spec.shards} shards are missing.",
                 where=str(self.path),
-                next_step=f"wbench generate {self.spec.recipe} --size {self.spec.size} --out {self.path}",
+                next_step=self._command(),
             )
+
+    def _command(self) -> str:
+        """The command that makes the missing shards."""
+        spec = self.spec
+        if spec.recipe in registry.registry().entries["recipe"]:
+            return f"wbench generate {spec.recipe} --size {spec.size} --seed {spec.seed} --out {self.path}"
+        return f"wbench verify {self.path} --repair"  # from the spec inside; the recipe's file lies we know not where
 
     @cached_property
     def array_names(self) -> tuple[str, ...]:
@@ -106,10 +114,23 @@ class Dataset:
         Returns
         -------
         ndarray [n, …]
+
+        Raises
+        ------
+        UsageError
+            If the ids are not whole numbers of the dataset (a mask is not a list of ids).
+        DatasetError
+            If one of them lies in a shard that has not been written.
         """
-        rows = np.asarray(ids, dtype=np.int64)
+        given = np.asarray(ids)
+        if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
+            why = f"got {given.dtype} {given.shape}"
+            raise UsageError("Sample ids are a list of whole numbers.", where=f"{self.path}/{name}", why=why)
+        rows = given.astype(np.int64)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
-            raise DatasetError(f"Sample ids must lie in [0, {len(self)}).", where=f"{self.path}/{name}")
+            raise UsageError(f"Sample ids must lie in [0, {len(self)}).", where=f"{self.path}/{name}")
+        if self.missing_shards and np.isin(rows // self.spec.shard_samples, self.missing_shards).any():
+            self.require_complete()
         cached = self._cache.get(name)
         if cached is None:
             source = self.array(name)
@@ -122,13 +143,12 @@ class Dataset:
         size = source.chunks[0]
         out = np.empty((len(rows), *source.shape[1:]), dtype=source.dtype)
         order = np.argsort(rows, kind="stable")
-        chunks = rows[order] // size
-        for chunk in np.unique(chunks):
+        chunks, starts = np.unique(rows[order] // size, return_index=True)
+        for chunk, picked in zip(chunks.tolist(), np.split(order, starts[1:]), strict=False):
             last, values = self._chunk.get(name, (-1, out))
             if last != chunk:
                 values = np.asarray(source[chunk * size : (chunk + 1) * size])
-                self._chunk[name] = (int(chunk), values)
-            picked = order[chunks == chunk]
+                self._chunk[name] = (chunk, values)
             out[picked] = values[rows[picked] - chunk * size]
         return out
 

@@ -34,7 +34,7 @@ class SizeSpec(_Frozen):
 class Recipe(_Frozen):
     """One recipe file: a generator, its parameters, and three sizes."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # it becomes part of a folder's name
     version: int = Field(ge=1)
     generator: str
     summary: str
@@ -116,17 +116,22 @@ def load_recipe(name: str | Path) -> Recipe:
     UnknownNameError
         No recipe of that name.
     SpecError
-        The file cannot be read, or a field is wrong or unknown.
+        The file cannot be read, a field is wrong or unknown, or an installed recipe is not named like its file.
     """
     path = Path(name)
-    if path.suffix != ".toml":
+    registered = path.suffix != ".toml"
+    if registered:
         found = registry.registry().get("recipe", str(name)).path
         path = found if found is not None else path
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:  # not there, not UTF-8, not TOML
         raise SpecError("The recipe cannot be read.", where=str(path), why=str(error)) from error
     try:
-        return Recipe.model_validate(table)
+        recipe = Recipe.model_validate(table)
     except ValidationError as error:
         raise SpecError("The recipe is not valid.", where=str(path), why=explain_validation(error)) from error
+    if registered and recipe.name != name:
+        why = f"its name is {recipe.name!r}, the file's is {str(name)!r}"
+        raise SpecError("The recipe is not named like its file.", where=str(path), why=why)
+    return recipe

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wbench.dataset.manifest import entry_path
+from wbench.dataset.manifest import entry_path, scan_entries
 from wbench.dataset.reader import Dataset
 from wbench.digest import array_digest
 
-__all__ = ["ShardProblem", "verify_dataset"]
+__all__ = ["ShardProblem", "forget_shards", "verify_dataset"]
 
 
 @dataclass(frozen=True)
@@ -22,15 +24,28 @@ class ShardProblem:
     problem: str
 
 
-def verify_dataset(dataset: Dataset) -> list[ShardProblem]:
-    """Check every shard; an empty list means that all bits are as written."""
-    problems = []
+def verify_dataset(dataset: Dataset, advance: Callable[[int], None] | None = None) -> list[ShardProblem]:
+    """Check every shard; an empty list means that all bits are as written.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What to check; it may be incomplete or damaged.
+    advance : callable, optional
+        Called with the number of samples after each shard, for a progress bar.
+    """
+    entries, unusable = scan_entries(dataset.path, dataset.spec)
+    found = dict(unusable)
     for shard in range(dataset.spec.shards):
-        entry = dataset.entries.get(shard)
-        problem = "missing: it has not been written" if entry is None else _check(dataset, shard, entry)
-        if problem:
-            problems.append(ShardProblem(shard, problem))
-    return problems
+        if shard in entries:
+            problem = _check(dataset, shard, entries[shard])
+            if problem:
+                found[shard] = problem
+        else:
+            found.setdefault(shard, "missing: it has not been written")
+        if advance is not None:
+            advance(len(dataset.spec.shard_range(shard)))
+    return [ShardProblem(shard, found[shard]) for shard in sorted(found)]
 
 
 def _check(dataset: Dataset, shard: int, entry: dict[str, Any]) -> str | None:
@@ -47,7 +62,7 @@ def _check(dataset: Dataset, shard: int, entry: dict[str, Any]) -> str | None:
     return None
 
 
-def forget_shards(dataset: Dataset, shards: list[int]) -> None:
-    """Remove the manifest entries of these shards, so that the next ``generate`` makes them again."""
+def forget_shards(root: Path, shards: Iterable[int]) -> None:
+    """Remove the manifest entries of these shards: they do not exist any more."""
     for shard in shards:
-        entry_path(dataset.path, shard).unlink(missing_ok=True)
+        entry_path(root, shard).unlink(missing_ok=True)

@@ -31,8 +31,6 @@ class Metric(ABC):
         Direction.
     bounds : (float, float)
         Values outside are implausible.
-    best : float
-        Value of a perfect answer on the error scale that skill uses, see :meth:`error`.
     version : int
         Raised whenever a value can change.
     """

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,20 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from wbench.digest import value_digest
-from wbench.errors import ModelError, WBenchError
+from wbench.errors import ModelError
 from wbench.heads import Probe, build_head
+from wbench.metric.base import Metric
 from wbench.metric.catalogue import get_metric
 from wbench.model import Codec, Embedder, Model, ModelInfo, Predictor, load_model
 from wbench.result import CostRecord
 from wbench.run.codec import run_codec
+from wbench.run.guard import blaming, check_independence, probe_rows
 from wbench.task.base import Task
 from wbench.task.batch import Truth
 from wbench.task.part import TaskData
 from wbench.task.spec import Part
 
-__all__ = ["Answer", "Cell", "answer_cell", "open_entries", "prepare"]
+__all__ = ["Answer", "Cell", "answer_cell", "open_entries", "prepare", "regime_of", "result_key"]
 
 BATCH = 256
+SAMPLES_PER_CLASS = 4
 Ids = npt.NDArray[np.int64]
 
 
@@ -72,13 +72,34 @@ def prepare(cell: Cell, task: Task) -> tuple[Model, str | None]:
     model = load_model(cell.model)
     if isinstance(model, Embedder):
         model = Probe(model, build_head(cell.head or "linear"))
-    reason = model.supports(task.spec)
+    with blaming(cell.model, "supports", _code(model)):
+        reason = model.supports(task.spec)
+    if not (reason is None or isinstance(reason, str)):
+        why = f"it returned {reason!r}"
+        raise ModelError("supports() must return None or the reason why not.", where=cell.model, why=why)
     if reason is None and isinstance(model, Codec) != (task.spec.kind == "compress"):
         reason = "compress tasks need a codec" if task.spec.kind == "compress" else f"a codec cannot {task.spec.kind}"
-    return model, reason
+    return model, reason or _too_little(model, cell, task)
 
 
-def open_entries(task: Task, values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[Any]:
+def _too_little(model: Model, cell: Cell, task: Task) -> str | None:
+    # Protocol, budgets: beams need four samples per class, else a reported skip.
+    classes = task.meta.classes
+    if not model.info.trains or classes is None or classes <= 2:
+        return None
+    have = len(TaskData(task, "train", cell.budget, cell.draw))
+    need = SAMPLES_PER_CLASS * classes
+    return f"{have} training samples, {classes} classes need {need}" if have < need else None
+
+
+def regime_of(model: Model) -> str:
+    """What is trained: ``none`` (zero-shot), ``head`` (on frozen features) or ``full``."""
+    if isinstance(model, Probe):
+        return "full" if model.embedder.info.trains else "head"
+    return "full" if model.info.trains else "none"
+
+
+def open_entries(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[Any]:
     """What counts of an answer or a target: in ``reconstruct`` tasks the entries that were not observed."""
     return values if mask is None else values[:, ~mask]
 
@@ -86,108 +107,113 @@ def open_entries(task: Task, values: npt.NDArray[Any], mask: npt.NDArray[np.bool
 def answer_cell(model: Model, cell: Cell, task: Task) -> Answer:
     """Fit if the model trains, calibrate on validation, answer the test part.
 
+    A model that does not train sees nothing of any split but the one input: no threshold is chosen for it either.
+
     Raises
     ------
     ModelError
-        If the model raises, or its answer has a wrong shape or is not finite.
+        If the model raises, its answer has a wrong shape or is not finite, or hangs on the other samples of a batch.
     """
     train = TaskData(task, "train", cell.budget, cell.draw)
     val = TaskData(task, "val", cell.budget, cell.draw)
-    with _blaming(cell.model, "setup"):
+    code = _code(model)
+    with blaming(cell.model, "setup", code):
         model.setup(task.spec, task.meta)
     began = time.perf_counter()
     if model.info.trains:
-        with _blaming(cell.model, "fit"):
+        with blaming(cell.model, "fit", code):
             model.fit(train, val, cell.seed)
     fit_s = time.perf_counter() - began
     calibration = _calibrate(model, task, val, cell.model) if model.info.trains else {}
     ids = task.ids("test")
-    began = time.perf_counter()
     bits: Ids | None = None
     if isinstance(model, Codec):
-        with _blaming(cell.model, "encode or decode"):
+        began = time.perf_counter()
+        with blaming(cell.model, "encode or decode", code):
             run = run_codec(model, task, ids)
+        predict_s = time.perf_counter() - began
         predictions, bits = _checked(run.predictions, task, len(ids), cell.model), run.bits
     else:
-        predictions = _predict(model, task, "test", ids, cell.model)
+        predictions, predict_s = _predict(model, task, "test", ids, cell.model)
+        _check_alone(model, task, ids, predictions, cell.model)
     cost = CostRecord(
         fit_s=fit_s,
-        predict_s=time.perf_counter() - began,
+        predict_s=predict_s,
         predict_samples=len(ids),
         payload_bits_mean=None if bits is None else float(bits.mean()),
         payload_bits_max=None if bits is None else int(bits.max()),
     )
-    probe = isinstance(model, Probe)
-    regime = "head" if probe else "full" if model.info.trains else "none"
+    with blaming(cell.model, "count_parameters", code):
+        parameters = int(model.count_parameters())
     head = model.head.name if isinstance(model, Probe) else None
     counts = (len(train), len(val)) if model.info.trains else (0, 0)
-    return Answer(
-        model.info, regime, head, predictions, calibration, cost, model.count_parameters(), *counts, ids
-    )
+    return Answer(model.info, regime_of(model), head, predictions, calibration, cost, parameters, *counts, ids)
+
+
+def _code(model: Model) -> Model:
+    # Whose file an error is looked for in: of a probe the embedder is the user's, the head is ours.
+    return model.embedder if isinstance(model, Probe) else model
 
 
 def _calibrate(model: Model, task: Task, val: TaskData, name: str) -> dict[str, dict[str, float]]:
-    # Only classification metrics choose anything on validation; codecs and reconstructions are spared the pass.
-    if task.spec.kind != "classify":
+    chosen = [metric for metric in map(get_metric, task.spec.metrics) if type(metric).calibrate is not Metric.calibrate]
+    if not chosen:  # codecs, reconstructions and beams are spared the pass
         return {}
-    predictions = _predict(model, task, "val", val.ids, name)
+    predictions, _ = _predict(model, task, "val", val.ids, name)
     truth: Truth = task.truth("val", val.ids)
-    found = {metric: get_metric(metric).calibrate(predictions, truth) for metric in task.spec.metrics}
+    found = {metric.name: metric.calibrate(predictions, truth) for metric in chosen}
     return {metric: values for metric, values in found.items() if values}
 
 
-def _predict(model: Model, task: Task, part: Part, ids: Ids, name: str) -> npt.NDArray[Any]:
+def _predict(
+    model: Model, task: Task, part: Part, ids: Ids, name: str, size: int = BATCH
+) -> tuple[npt.NDArray[Any], float]:
     if not isinstance(model, Predictor):
         raise ModelError("The model cannot predict.", where=name)
     answers = []
-    for batch in task.batches(part, ids, BATCH):
-        with _blaming(name, "predict"):
+    seconds = 0.0
+    for batch in task.batches(part, ids, size):
+        mask = batch.x.get("observed")  # taken first: the dict is the model's to change
+        began = time.perf_counter()
+        with blaming(name, "predict", _code(model)):
             answer = np.asarray(model.predict(batch))
-        answer = _checked(answer, task, len(batch), name)
-        answers.append(open_entries(task, answer, batch.x.get("observed")))
-    return np.concatenate(answers)
+        seconds += time.perf_counter() - began
+        answers.append(open_entries(_checked(answer, task, len(batch), name), mask))
+    return np.concatenate(answers), seconds
+
+
+def _check_alone(model: Model, task: Task, ids: Ids, predictions: npt.NDArray[Any], name: str) -> None:
+    rows = probe_rows(len(ids), task.spec.digest)
+    alone, _ = _predict(model, task, "test", ids[rows], name, size=1)
+    with blaming(name, "predict"):
+        check_independence(predictions[rows], alone, "The model's answer")
 
 
 def _checked(answer: npt.NDArray[Any], task: Task, count: int, name: str) -> npt.NDArray[Any]:
     kind = task.spec.kind
-    if kind in ("classify", "regress"):
-        expected: tuple[int | None, ...] = (count, task.meta.classes)
-        dtype: type[np.generic] = np.float32
-    else:
-        expected, dtype = (count, *task.meta.shape), np.complex64
+    real = kind in ("classify", "regress")
+    expected = (count, task.meta.classes) if real else (count, *task.meta.shape)
+    dtype: type[np.generic] = np.float32 if real else np.complex64
     fits = answer.ndim == len(expected) and all(e in (None, s) for s, e in zip(answer.shape, expected, strict=True))
     if not fits:
-        raise ModelError(
-            "The model's answer has a wrong shape.", where=name, why=f"{answer.shape} instead of {expected}"
-        )
-    if np.iscomplexobj(answer) and dtype is np.float32:
-        raise ModelError("The model's answer must be real.", where=name, why=f"it is {answer.dtype}")
+        why = f"{answer.shape} instead of {expected}"
+        raise ModelError("The model's answer has a wrong shape.", where=name, why=why)
+    if answer.dtype.kind not in ("biuf" if real else "biufc"):
+        wanted = "real" if real else "complex"
+        raise ModelError(f"The model's answer must be {wanted} numbers.", where=name, why=f"it is {answer.dtype}")
+    with np.errstate(over="ignore", invalid="ignore"):
+        answer = answer.astype(dtype)  # first: what is finite in float64 may not be in what is stored
     if not np.isfinite(answer).all():
         bad = int(np.sum(~np.isfinite(answer.reshape(count, -1)).all(axis=1)))
         raise ModelError("The model's answer is not finite.", where=name, why=f"NaN or infinity in {bad} samples")
-    return answer.astype(dtype)
-
-
-@contextmanager
-def _blaming(name: str, doing: str) -> Iterator[None]:
-    """Turn whatever a model raises into one clear error that names its line."""
-    try:
-        yield
-    except WBenchError as error:
-        if isinstance(error, ModelError) and error.where is None:
-            error.where = f"{name}, {doing}"
-        raise
-    except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        line = f", line {frames[-1].lineno} of {frames[-1].filename.rsplit('/', 1)[-1]}" if frames else ""
-        why = f"{type(error).__name__}: {error}"
-        raise ModelError(f"The model raised an exception in {doing}{line}.", where=name, why=why) from error
+    return answer
 
 
 def result_key(task: Task, info: ModelInfo, cell: Cell, regime: str) -> str:
     """Digest that names a result: everything that was asked for. The same key means the same numbers."""
     asked = {
         "task": task.spec.digest,
+        "metrics": {name: get_metric(name).version for name in task.spec.metrics},
         "datasets": {recipe: dataset.spec.digest for recipe, dataset in task.datasets.items()},
         "model": [info.name, info.revision],
         "cell": [regime, cell.head, cell.budget, cell.draw, cell.seed],

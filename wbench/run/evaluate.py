@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,11 +12,22 @@ from typing import Literal
 import numpy as np
 
 from wbench.digest import array_digest
-from wbench.errors import ResultError, UsageError, WBenchError
-from wbench.model import load_model
+from wbench.errors import MissingError, ResultError, SpecError, UsageError, WBenchError
+from wbench.heads import build_head
+from wbench.metric.catalogue import get_metric
+from wbench.model import Embedder, Model, load_model
 from wbench.provenance import provenance
-from wbench.result import DatasetRecord, ModelRecord, PredictionsRecord, Result, TaskRecord, read_result, write_result
-from wbench.run.cell import Answer, Cell, answer_cell, prepare, result_key
+from wbench.result import (
+    DatasetRecord,
+    ModelRecord,
+    PredictionsRecord,
+    Result,
+    Score,
+    TaskRecord,
+    read_result,
+    write_result,
+)
+from wbench.run.cell import Answer, Cell, answer_cell, prepare, regime_of, result_key
 from wbench.run.executors import one_thread
 from wbench.run.plan import load_task
 from wbench.run.progress import progress
@@ -39,6 +51,7 @@ class CellReport:
     result: Result | None = None
     path: Path | None = None
     reason: str = ""
+    error: WBenchError | None = None
 
 
 @dataclass
@@ -51,6 +64,12 @@ class EvaluationReport:
     def results(self) -> list[Result]:
         """Results that are there now, new or kept."""
         return [cell.result for cell in self.cells if cell.result is not None]
+
+    @property
+    def exit_code(self) -> int:
+        """0 done; 1 some cells failed; 3 there is no result, because something is missing on this machine."""
+        missing = all(isinstance(cell.error, MissingError) for cell in self.failures)
+        return 0 if not self.failures else 3 if missing and not self.results else 1
 
     @property
     def failures(self) -> list[CellReport]:
@@ -109,75 +128,93 @@ def evaluate(
     DatasetNotFoundError
         A dataset has not been generated.
     """
-    if seeds < 1 or (draws is not None and draws < 1):
-        raise UsageError("Seeds and draws are counts from 1 on.", next_step="--seeds 3")
-    loaded = [load_task(task, size=size, data=data) for task in tasks]
+    _check_request(head, budgets, draws, seeds)
+    loaded = [_checked_task(load_task(task, size=size, data=data)) for task in dict.fromkeys(tasks)]
     # A name that does not exist is a mistake in the command; a model that cannot be loaded fails its own cells only.
-    broken = _load_all(models)
-    plan = [
-        (task, cell) for task in loaded for model in models for cell in _cells(model, head, budgets, draws, seeds, broken)
-    ]
+    models = tuple(dict.fromkeys(models))
+    found = {model: _try_model(model) for model in models}
+    cells = [cell for model in models for cell in _cells(model, found[model], head, budgets, draws, seeds)]
     report = EvaluationReport()
-    with progress("evaluate", len(plan), "cells", show=show_progress) as advance, one_thread():
-        for task, cell in plan:
-            advance(0, f"{cell.model} on {task.spec.name}")
-            done = _run(task, cell, Path(out), broken.get(cell.model))
-            report.cells.append(done)
-            if on_cell is not None:
-                on_cell(done)
-            advance(1, "")
+    with progress("evaluate", len(loaded) * len(cells), "cells", show=show_progress) as advance, one_thread():
+        while loaded:
+            task = loaded.pop(0)  # the last reference: its datasets and samples leave memory before the next task's
+            for cell in cells:
+                advance(0, f"{cell.model} on {task.spec.name}")
+                model = found[cell.model]
+                done = _run(task, cell, Path(out), model if isinstance(model, WBenchError) else None)
+                report.cells.append(done)
+                if on_cell is not None:
+                    on_cell(done)
+                advance(1, "")
     return report
 
 
-def _load_all(models: Sequence[str]) -> dict[str, WBenchError]:
-    broken: dict[str, WBenchError] = {}
-    for model in models:
-        try:
-            load_model(model)
-        except UsageError:
-            raise
-        except WBenchError as error:
-            broken[model] = error
-    return broken
+def _check_request(head: str, budgets: Sequence[float], draws: int | None, seeds: int) -> None:
+    if seeds < 1 or (draws is not None and draws < 1):
+        raise UsageError("Seeds and draws are counts from 1 on.", next_step="--seeds 3")
+    wrong = [budget for budget in budgets if not 0 < budget <= 100]
+    if wrong or not budgets:
+        raise UsageError("A budget is a percentage in (0, 100].", why=f"got {wrong or 'none'}", next_step="--budget 10")
+    build_head(head)
+
+
+def _checked_task(task: Task) -> Task:
+    """Find what is wrong with a task's own description before any model is fitted to it."""
+    ids = task.ids("test")[:1]
+    columns = task.columns("test", ids)
+    missing = set(task.spec.ranked_slice) - set(columns)
+    if missing:
+        why = f"no column {', '.join(sorted(missing))}; there are: {', '.join(sorted(columns)) or 'none'}"
+        raise SpecError("The ranked slice needs columns that the task has not.", where=task.spec.name, why=why)
+    for metric in task.spec.metrics:
+        get_metric(metric)
+    _ = task.meta  # does the family accept the dataset?
+    return task
+
+
+def _try_model(reference: str) -> Model | WBenchError:
+    try:
+        return load_model(reference)
+    except UsageError:
+        raise
+    except WBenchError as error:
+        return error
 
 
 def _cells(
-    model: str, head: str, budgets: Sequence[float], draws: int | None, seeds: int, broken: dict[str, WBenchError]
+    reference: str, model: Model | WBenchError, head: str, budgets: Sequence[float], draws: int | None, seeds: int
 ) -> Iterator[Cell]:
-    from wbench.model import Embedder
-
-    if model in broken:
-        yield Cell(model)
+    if isinstance(model, WBenchError):
+        yield Cell(reference)
         return
-    built = load_model(model)
-    own_head = head if isinstance(built, Embedder) else None
-    trains = built.info.trains or own_head is not None
-    for budget in budgets if trains else (100.0,):
+    own_head = head if isinstance(model, Embedder) else None
+    trains = model.info.trains or own_head is not None
+    for budget in dict.fromkeys(budgets if trains else (100.0,)):
         default = 5 if budget < DRAWS_BELOW_PERCENT else 1
         for draw in range(1 if budget == 100 else draws or default):
-            for seed in range(seeds if built.info.stochastic else 1):
-                yield Cell(model, own_head, float(budget), draw, seed)
+            for seed in range(seeds if model.info.stochastic else 1):
+                yield Cell(reference, own_head, float(budget), draw, seed)
 
 
 def _run(task: Task, cell: Cell, out: Path, broken: WBenchError | None) -> CellReport:
     name = task.spec.name
-    if broken is not None:
-        return CellReport(name, cell, "failed", reason=str(broken))
     try:
+        if broken is not None:
+            raise broken
         model, reason = prepare(cell, task)
         if reason is not None:
             return CellReport(name, cell, "not applicable", reason=reason)
-        regime = "head" if cell.head else "full" if model.info.trains else "none"
+        regime = regime_of(model)
         folder = _folder(task, model.info.name, regime, cell, result_key(task, model.info, cell, regime), out)
         kept = _kept(folder)
         if kept is not None:
             return CellReport(name, cell, "kept", kept, folder / "result.json")
-        result = _finish(task, cell, answer_cell(model, cell, task), folder)
-        return CellReport(name, cell, "done", result, folder / "result.json")
+        answer = answer_cell(model, cell, task)
+        scored = score_predictions(task, answer.ids, answer.predictions, answer.calibration)
     except WBenchError as error:
-        if isinstance(error, ResultError) and error.what.startswith("The result could not be saved"):
-            raise
-        return CellReport(name, cell, "failed", reason=str(error))
+        return CellReport(name, cell, "failed", reason=str(error), error=error)
+    # Outside: a result that cannot be saved is no fault of the cell, and the next one could not be saved either.
+    return CellReport(name, cell, "done", _save(task, cell, answer, *scored, folder), folder / "result.json")
 
 
 def _folder(task: Task, model: str, regime: str, cell: Cell, key: str, out: Path) -> Path:
@@ -188,22 +225,28 @@ def _folder(task: Task, model: str, regime: str, cell: Cell, key: str, out: Path
 
 def _kept(folder: Path) -> Result | None:
     try:
-        return read_result(folder / "result.json") if (folder / "result.json").exists() else None
-    except ResultError:
+        result = read_result(folder / "result.json")
+        whole = (folder / result.predictions.path).stat().st_size == result.predictions.bytes
+    except (ResultError, OSError, ValueError):
         return None  # it is made again; the folder's name says what it must hold
+    return result if whole else None
 
 
-def _finish(task: Task, cell: Cell, answer: Answer, folder: Path) -> Result:
-    scores, skipped = score_predictions(task, answer.ids, answer.predictions, answer.calibration)
+def _save(
+    task: Task, cell: Cell, answer: Answer, scores: tuple[Score, ...], skipped: dict[str, str], folder: Path
+) -> Result:
     info = answer.info
+    temporary = folder / f".predictions.{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f".predictions.{os.getpid()}.tmp"
         with temporary.open("wb") as stream:
             np.save(stream, answer.predictions, allow_pickle=False)
         temporary.replace(folder / PREDICTIONS)
     except OSError as error:
         raise ResultError("The result could not be saved.", where=str(folder), why=str(error)) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     result = Result(
         task=TaskRecord(
             name=task.spec.name,

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-__all__ = ["one_thread", "run_units", "worker_pool"]
+from wbench.errors import WBenchError
+
+__all__ = ["cpu_count", "one_thread", "run_units", "worker_pool"]
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 Unit = TypeVar("Unit")
 Value = TypeVar("Value")
+
+
+def cpu_count() -> int:
+    """Processors that this process may use; batch systems and containers often grant fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager
@@ -29,15 +41,20 @@ def one_thread() -> Iterator[None]:
 def worker_pool(workers: int) -> Iterator[Executor]:
     """Pool of spawned worker processes (fork does not survive OpenMP, Dr.Jit and Octave).
 
-    On an interrupt pending work is dropped, work in progress ends by itself: its output is atomic.
+    On an interrupt or an error the workers are ended at once: their output is atomic, so nothing half-done stays.
+    Workers end by themselves when their parent is killed.
     """
     before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))  # read when the child loads its libraries
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_ignore_interrupt)
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in multiprocessing.active_children():
+            if child not in others:
+                child.terminate()
         raise
     finally:
         pool.shutdown()
@@ -45,11 +62,30 @@ def worker_pool(workers: int) -> Iterator[Executor]:
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def _ignore_interrupt() -> None:
-    # Ctrl-C reaches the whole process group; only the parent decides what it means.
-    import signal
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
+    threading.Thread(target=_follow_parent, daemon=True).start()
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+def _follow_parent() -> None:
+    # A killed parent cannot say goodbye, and its workers would wait for it forever, or go on writing.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back while workers are started: they inherit that, and do not print a traceback while they import."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_units(
@@ -67,12 +103,28 @@ def run_units(
                 except Exception as error:
                     yield unit, error
         return
-    futures: dict[Future[Value], Unit] = {pool.submit(function, *arguments, unit): unit for unit in units}
+    futures: dict[Future[Value], Unit] = {}
+    with _interrupts_held():
+        for unit in units:
+            futures[pool.submit(function, *arguments, unit)] = unit
     for future in as_completed(futures):
-        error = future.exception()
-        if error is None:
+        failure = future.exception()
+        if failure is None:
             yield futures[future], future.result()
-        elif isinstance(error, Exception):
-            yield futures[future], error
+        elif isinstance(failure, BrokenProcessPool):
+            yield futures[future], _explain_broken(failure)
+        elif isinstance(failure, Exception):
+            yield futures[future], failure
         else:
-            raise error
+            raise failure
+
+
+def _explain_broken(error: BrokenProcessPool) -> Exception:
+    explained = WBenchError(
+        "A worker process ended abruptly.",
+        why="killed (out of memory?), crashed in native code, or started from a script without "
+        "`if __name__ == '__main__':`",
+        next_step="fewer workers (--workers 1) need less memory and show more",
+    )
+    explained.__cause__ = error
+    return explained

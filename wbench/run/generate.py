@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import fcntl
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,22 @@ import numpy.typing as npt
 from wbench.channel import statistics
 from wbench.channel.array import Array
 from wbench.channel.synthesis import synthesize_bands
-from wbench.dataset.manifest import read_entries
+from wbench.dataset.manifest import MANIFEST, remove_leftovers, scan_entries
 from wbench.dataset.reader import Dataset, open_dataset
 from wbench.dataset.schema import SCHEMA_VERSION, STANDARD, ArraySpec, channel_spec
 from wbench.dataset.spec import DatasetSpec
+from wbench.dataset.verify import forget_shards
 from wbench.dataset.writer import create_dataset, write_shard
-from wbench.errors import OutputConflictError, SimulationError, SpecError, WBenchError
-from wbench.generator import Arrays, Block, Layout, Session
+from wbench.errors import (
+    DatasetError,
+    OutputConflictError,
+    PluginError,
+    SimulationError,
+    SpecError,
+    UsageError,
+    WBenchError,
+)
+from wbench.generator import Arrays, Block, Generator, Layout, Session
 from wbench.provenance import provenance
 from wbench.run.executors import run_units, worker_pool
 from wbench.run.plan import build_spec, dataset_path, load_generator
@@ -100,22 +110,26 @@ def generate(
     MissingDependencyError
         The simulator is not installed.
     """
+    _check_workers(workers)
     spec, generator, params, licence = build_spec(recipe, size, seed)
     root = Path(out) if out is not None else dataset_path(spec.recipe, size, seed)
-    layout = generator.layout(params)
+    layout = _layout(generator, params, spec.generator)
     attributes = _attributes(spec, layout, licence, generator.provenance())
     create_dataset(root, spec, array_specs(layout), attributes)
     return _fill(root, spec, workers, show_progress)
 
 
-def repair(path: str | Path, *, workers: int = 1, show_progress: bool = False) -> GenerationReport:
-    """Make the missing shards of an existing dataset, from the spec that it carries.
+def repair(
+    path: str | Path, shards: Iterable[int] = (), *, workers: int = 1, show_progress: bool = False
+) -> GenerationReport:
+    """Make these shards of an existing dataset again and the missing ones, from the spec that it carries.
 
     Raises
     ------
     SpecError
         If the installed generator has another version: it would make other bits.
     """
+    _check_workers(workers)
     dataset = open_dataset(path)
     spec = dataset.spec
     installed = load_generator(spec.generator).version
@@ -125,13 +139,32 @@ def repair(path: str | Path, *, workers: int = 1, show_progress: bool = False) -
             where=str(path),
             next_step="install the wbench that made it, or generate the dataset anew elsewhere",
         )
-    return _fill(dataset.path, spec, workers, show_progress)
+    return _fill(dataset.path, spec, workers, show_progress, again=frozenset(shards))
 
 
-def _fill(root: Path, spec: DatasetSpec, workers: int, show_progress: bool) -> GenerationReport:
-    """Make all shards that have no manifest entry."""
+def _check_workers(workers: int) -> None:
+    if workers < 1:
+        raise UsageError(f"The number of workers is at least 1, not {workers}.", next_step="--workers 1")
+
+
+def _layout(generator: Generator, params: Any, name: str) -> Layout:
+    try:
+        return generator.layout(params)
+    except WBenchError:
+        raise
+    except Exception as error:
+        raise PluginError(f"Generator {name!r} has no layout for these parameters.", why=repr(error)) from error
+
+
+def _fill(
+    root: Path, spec: DatasetSpec, workers: int, show_progress: bool, again: frozenset[int] = frozenset()
+) -> GenerationReport:
+    """Make all shards that have no usable manifest entry, and those of ``again``."""
     with _single_writer(root):
-        there = set(read_entries(root, spec))
+        there, unusable = scan_entries(root, spec)
+        forget_shards(root, {*unusable, *again})
+        there = {shard: entry for shard, entry in there.items() if shard not in again}
+        remove_leftovers(root)
         todo = [shard for shard in range(spec.shards) if shard not in there]
         failures: dict[int, str] = {}
         samples = sum(len(spec.shard_range(shard)) for shard in todo)
@@ -144,20 +177,28 @@ def _fill(root: Path, spec: DatasetSpec, workers: int, show_progress: bool) -> G
                 if isinstance(value, Exception):
                     if isinstance(value, WBenchError) and value.exit_code == 3:
                         raise value  # a missing simulator fails every shard alike
-                    failures[shard] = str(value) or type(value).__name__
+                    failures[shard] = str(value) if isinstance(value, WBenchError) else _cause(value)
                 advance(len(spec.shard_range(shard)), "")
     return GenerationReport(root, spec, len(todo) - len(failures), len(there), failures)
 
 
+def _cause(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
 @contextmanager
 def _single_writer(root: Path) -> Iterator[None]:
-    with (root / ".wbench" / "lock").open("w") as lock:
+    path = root / MANIFEST / "lock"
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            path.parent.mkdir(exist_ok=True)
+            fcntl.flock(stack.enter_context(path.open("w")), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
             raise OutputConflictError(
                 "Another process is writing this dataset.", where=str(root), next_step="wait for it, or stop it"
             ) from error
+        except OSError as error:
+            raise DatasetError("The dataset cannot be written.", where=str(path), why=str(error)) from error
         yield
 
 
@@ -174,6 +215,7 @@ def array_specs(layout: Layout) -> list[ArraySpec]:
 
 def _attributes(spec: DatasetSpec, layout: Layout, licence: str, simulator: Mapping[str, str]) -> dict[str, Any]:
     return {
+        **layout.attributes,  # first: they cannot replace what identifies the dataset
         "schema_version": SCHEMA_VERSION,
         "spec": spec.model_dump(mode="json"),
         "spec_digest": spec.digest,
@@ -181,7 +223,6 @@ def _attributes(spec: DatasetSpec, layout: Layout, licence: str, simulator: Mapp
         "simulator": dict(simulator),
         "radio": _radio(layout),
         "provenance": provenance(),
-        **layout.attributes,
     }
 
 
@@ -215,6 +256,7 @@ def _session(spec: DatasetSpec) -> tuple[Layout, Session]:
         params = generator.Params.model_validate(spec.params)
         stack = ExitStack()
         _sessions[spec.digest] = (generator.layout(params), stack.enter_context(generator.open(params)), stack)
+        atexit.register(stack.close)  # in a worker nobody else closes it; closing twice does nothing
     layout, session, _ = _sessions[spec.digest]
     return layout, session
 
@@ -233,8 +275,15 @@ def make_shard(root: Path, spec: DatasetSpec, shard: int) -> dict[str, Any]:
     from wbench.run.executors import one_thread
 
     layout, session = _session(spec)
-    with one_thread():
-        blocks = [simulate_block(layout, session, Block(i, ids, spec.seed)) for i, ids in spec.blocks_of(shard)]
+    try:
+        with one_thread():
+            blocks = [simulate_block(layout, session, Block(i, ids, spec.seed)) for i, ids in spec.blocks_of(shard)]
+    except BaseException:
+        # A simulator that failed may be in any state: the next shard starts it anew. What it says while it is closed
+        # is not the cause.
+        with suppress(Exception):
+            _sessions.pop(spec.digest)[2].close()
+        raise
     arrays = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     return write_shard(root, spec, shard, arrays)
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from wbench import registry
 from wbench.dataset.reader import Dataset, open_dataset
 from wbench.dataset.spec import DatasetSpec, check_size, explain_validation, load_recipe
-from wbench.errors import DatasetError, DatasetNotFoundError, SpecError, UnknownNameError
-from wbench.generator import Generator
+from wbench.errors import DatasetError, DatasetNotFoundError, PluginError, SpecError, UnknownNameError
+from wbench.generator import Generator, GeneratorParams
 from wbench.task.base import Task, family_class
 from wbench.task.spec import load_spec
 
@@ -24,17 +24,41 @@ def data_root(data: str | Path | None = None) -> Path:
     return Path(data or os.environ.get("WBENCH_DATA") or "data")
 
 
-def load_generator(name: str) -> Generator:
-    """Construct a registered generator (this does not import its simulator)."""
-    found = registry.load("generator", name)
-    generator = found()
+def load_generator(name: str, *, ready: bool = True) -> Generator:
+    """Construct a registered generator (this does not import its simulator).
+
+    Parameters
+    ----------
+    name : str
+        Registry name.
+    ready : bool
+        Check that its simulator is installed; False where its datasets are only read.
+
+    Raises
+    ------
+    UnknownNameError, MissingDependencyError
+        No such generator, or its simulator is not installed.
+    PluginError
+        The code cannot be used.
+    """
+    found = registry.load("generator", name, ready=ready)
+    try:
+        generator = found()
+    except Exception as error:
+        raise PluginError(f"Generator {name!r} cannot be constructed.", where=str(found), why=repr(error)) from error
     if not isinstance(generator, Generator):
-        raise SpecError(f"Generator {name!r} is not a wbench.Generator.", where=str(found))
+        raise PluginError(f"Generator {name!r} is not a wbench.Generator.", where=str(found))
+    params = getattr(generator, "Params", None)
+    if not isinstance(getattr(generator, "version", None), int) or not (
+        isinstance(params, type) and issubclass(params, GeneratorParams)
+    ):
+        why = "it needs a whole number `version`, and `Params`, a subclass of wbench.generator.GeneratorParams"
+        raise PluginError(f"Generator {name!r} breaks its contract.", where=str(found), why=why)
     return generator
 
 
 def build_spec(
-    recipe: str | Path, size: str = "standard", seed: int | None = None
+    recipe: str | Path, size: str = "standard", seed: int | None = None, *, ready: bool = True
 ) -> tuple[DatasetSpec, Generator, Any, str]:
     """Resolve a recipe: its dataset spec, generator, checked parameters and data licence.
 
@@ -42,6 +66,8 @@ def build_spec(
     ------
     UnknownNameError, SpecError
         Unknown recipe, size or generator; a wrong parameter.
+    MissingDependencyError
+        The simulator is not installed, and ``ready`` asks for it.
     """
     table = load_recipe(recipe)
     checked = check_size(size)
@@ -49,11 +75,12 @@ def build_spec(
         raise UnknownNameError("size", size, table.sizes, next_step=f"wbench generate {table.name} --size …")
     if seed is not None and seed < 0:
         raise SpecError(f"A seed is a whole number from 0 on, not {seed}.", next_step="--seed 1")
-    generator = load_generator(table.generator)
+    generator = load_generator(table.generator, ready=ready)
     try:
         params = generator.Params.model_validate(table.params)
     except ValidationError as error:
-        raise SpecError("The recipe is not valid.", where=f"{recipe} [params]", why=explain_validation(error)) from error
+        why = explain_validation(error)
+        raise SpecError("The recipe is not valid.", where=f"{recipe} [params]", why=why) from error
     spec = DatasetSpec(
         recipe=table.name,
         recipe_version=table.version,
@@ -85,7 +112,7 @@ def find_dataset(recipe: str, size: str, data: str | Path | None = None) -> Data
     DatasetError
         If it is incomplete or was made from another version of the recipe or generator.
     """
-    spec, *_ = build_spec(recipe, size)
+    spec, *_ = build_spec(recipe, size, ready=False)  # data are read where their simulator need not be
     path = dataset_path(recipe, size, data=data)
     command = f"wbench generate {recipe} --size {size} --out {path}"
     if not path.exists():

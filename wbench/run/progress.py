@@ -31,12 +31,16 @@ def progress(label: str, total: int, unit: str = "", *, done: int = 0, show: boo
     """
     stream = sys.stderr
     if not show:
-        yield lambda n, what="": None
+        yield _silent
     elif stream.isatty():
         with _rich(label, total, unit, done) as advance:
             yield advance
     else:
         yield _plain(label, total, unit, done, stream)
+
+
+def _silent(n: int, what: str = "") -> None:
+    """Show nothing."""
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def _slices(task: Task, ids: Ids) -> dict[str, npt.NDArray[np.bool_]]:
         if name not in columns:
             raise ResultError(f"The task has no column {name!r} to rank by.", where=task.spec.name)
         ranked &= (columns[name] >= low) & (columns[name] <= high)
-    members = {"ranked": ranked, "all": np.ones(len(ids), dtype=bool)}
+    members: dict[str, npt.NDArray[np.bool_]] = {"ranked": ranked, "all": np.ones(len(ids), dtype=bool)}
     for name, labels in task.slices("test", ids).items():
         for label in np.unique(labels[labels != ""]):
             members[f"{name}={label}"] = labels == label
@@ -120,25 +121,35 @@ def read_predictions(result: Result, folder: Path) -> npt.NDArray[Any]:
     ResultError
         If they are missing or changed.
     """
-    path = folder / result.predictions.path
-    if path.resolve().parent != folder.resolve():
-        raise ResultError("The predictions lie outside the result's folder.", where=str(path))
+    name = result.predictions.path
+    path = folder / name
+    if Path(name).name != name or "\0" in name or path.is_symlink():
+        raise ResultError("The predictions lie outside the result's folder.", where=str(folder), why=repr(name))
     try:
-        predictions = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise ResultError("The predictions cannot be read.", where=str(path), why=str(error)) from error
+        # Mapped: a header that claims more than the file holds is refused before memory is asked for.
+        predictions = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(predictions, np.ndarray):
+            raise ValueError("it is not a .npy file")
+        predictions = np.array(predictions)
+    except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
+        step = "run its wbench evaluate command again"
+        raise ResultError("The predictions cannot be read.", where=str(path), why=str(error), next_step=step) from error
     if array_digest(predictions) != result.predictions.digest:
         raise ResultError("The predictions are not those of the result.", where=str(path), why="the digest differs")
-    return np.asarray(predictions)
+    return predictions
 
 
-def score(result: str | Path, *, data: str | Path | None = None) -> tuple[Result, tuple[Score, ...]]:
+def score(
+    result: str | Path, *, task: str | Path | None = None, data: str | Path | None = None
+) -> tuple[Result, tuple[Score, ...]]:
     """Recompute the scores of a result from its predictions.
 
     Parameters
     ----------
     result : path
         A ``result.json``, or the folder it lies in.
+    task : path, optional
+        The ``.toml`` file of the task, if it is not a registered instance.
     data : path, optional
         Data folder.
 
@@ -157,17 +168,30 @@ def score(result: str | Path, *, data: str | Path | None = None) -> tuple[Result
     path = Path(result)
     path = path / "result.json" if path.is_dir() else path
     stored = read_result(path)
-    task = load_task(stored.task.name, size=stored.task.size, data=data)
-    if task.spec.digest != stored.task.digest:
-        raise ResultError("The result is stale: the task has changed since.", where=str(path))
-    for record in stored.datasets:
-        dataset = task.datasets.get(record.recipe)
-        if dataset is None or dataset.spec.digest != record.spec_digest:
-            raise ResultError("The result is stale: a dataset has changed since.", where=f"{path}: {record.recipe}")
+    current = load_task(task or stored.task.name, size=stored.task.size, data=data)
+    _check_current(stored, current, path)
     predictions = read_predictions(stored, path.parent)
-    ids = task.ids("test")
+    ids = current.ids("test")
     if len(predictions) != len(ids):
         why = f"{len(predictions)} predictions, {len(ids)} test samples"
         raise ResultError("The predictions do not cover the test part.", where=str(path), why=why)
-    scores, _ = score_predictions(task, ids, predictions, dict(stored.calibration))
+    scores, _ = score_predictions(current, ids, predictions, dict(stored.calibration))
     return stored, scores
+
+
+def _check_current(stored: Result, task: Task, path: Path) -> None:
+    again = "evaluate the model again"
+    if task.spec.digest != stored.task.digest:
+        raise ResultError("The result is stale: the task has changed since.", where=str(path), next_step=again)
+    records = {record.recipe: record for record in stored.datasets}
+    for recipe, dataset in task.datasets.items():
+        record = records.get(recipe)
+        if record is None or record.spec_digest != dataset.spec.digest:
+            where = f"{path}: {recipe}"
+            raise ResultError("The result is stale: a dataset has changed since.", where=where, next_step=again)
+        if record.split_digest != task.split_digest(recipe):
+            raise ResultError("The result is stale: the split has changed since.", where=str(path), next_step=again)
+    for old in stored.scores:
+        if old.metric in task.spec.metrics and old.metric_version != get_metric(old.metric).version:
+            where = f"{path}: {old.metric}"
+            raise ResultError("The result is stale: a metric has changed since.", where=where, next_step=again)

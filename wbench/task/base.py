@@ -251,7 +251,7 @@ class Task(ABC):
         power = np.mean(seen.real.astype(np.float64) ** 2 + seen.imag.astype(np.float64) ** 2, axis=1)
         if np.any(power == 0):
             raise DatasetError("A sample of the split has no observed energy.", where=self.spec.name)
-        return np.sqrt(power).astype(np.float32)
+        return np.asarray(np.sqrt(power), dtype=np.float32)
 
 
 def _seen(values: Complex, mask: npt.NDArray[np.bool_] | None) -> Complex:

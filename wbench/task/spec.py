@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from wbench import registry
 from wbench.dataset.spec import explain_validation
@@ -59,7 +59,7 @@ class View(_Frozen):
 class Noise(_Frozen):
     """One SNR per sample, drawn uniformly from ``snr_db``; variance relative to the observed part."""
 
-    snr_db: tuple[float, ...] = Field(min_length=1)
+    snr_db: tuple[FiniteFloat, ...] = Field(min_length=1)
 
 
 class Limit(_Frozen):
@@ -142,6 +142,12 @@ class TaskSpec(_Frozen):
     def _consistent(self) -> TaskSpec:
         if set(self.views) != {"train", "val", "test"}:
             raise ValueError("views needs train, val and test")
+        if len({(view.recipe, view.side) for view in self.views.values()}) < len(self.views):
+            raise ValueError("two parts are the same side of the same dataset: training would see the test part")
+        if any(not 0 < budget <= 100 for budget in self.budgets):
+            raise ValueError("a budget is a percentage in (0, 100]")
+        if any(not low <= high for low, high in self.ranked_slice.values()):
+            raise ValueError("a ranked slice is (low, high)")
         if self.primary not in self.metrics:
             raise ValueError(f"primary metric {self.primary!r} is not among the metrics")
         if (self.kind == "compress") != (self.limit is not None):

@@ -1,4 +1,4 @@
-"""Samples in memory: made once, served to every model, in any batch, as copies that nobody can spoil for the next one."""
+"""Samples in memory: made once, served to every model in any batch, as copies that nobody can spoil for the next."""
 
 from __future__ import annotations
 

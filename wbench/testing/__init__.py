@@ -1,6 +1,6 @@
 """Conformance suites that a third party subclasses, and that ``wbench check`` runs.
 
-Each suite is a plain class whose ``test_…`` methods raise :class:`AssertionError` with an explanation. In your package::
+Each suite is a plain class whose ``test_…`` methods raise :class:`AssertionError` with an explanation::
 
     from wbench.testing import GeneratorSuite
 

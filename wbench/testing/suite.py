@@ -39,7 +39,7 @@ class Suite:
 
 
 def require(condition: bool, explanation: str) -> None:
-    """Fail a test with an explanation. (``assert`` would be lost under ``python -O``.)"""
+    """Fail a test with an explanation; ``assert`` would be lost under ``python -O``."""
     if not condition:
         raise AssertionError(explanation)
 

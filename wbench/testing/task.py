@@ -35,10 +35,7 @@ class TaskSuite(Suite):
             ids = self.task.ids(part)
             require(len(ids) > 0, f"the {part} side is empty")
             recipe, unit = self.task.spec.views[part].recipe, self.task.spec.split.unit
-            if self.task.spec.split.rule == "S0":
-                units = ids
-            else:
-                units = self.task.dataset(part).read(unit, ids)
+            units = ids if self.task.spec.split.rule == "S0" else self.task.dataset(part).read(unit, ids)
             for value in np.unique(units):
                 other = seen.setdefault((recipe, int(value)), part)
                 require(other == part, f"{unit} {value} of {recipe} is on the sides {other} and {part}")
@@ -49,12 +46,13 @@ class TaskSuite(Suite):
         whole = next(self.task.pairs("test", ids, len(ids)))
         for i in (0, len(ids) // 2, len(ids) - 1):
             alone = next(self.task.pairs("test", ids[i : i + 1], 1))
-            require(same(whole[0].x["H"][i : i + 1], alone[0].x["H"], 1e-6), f"the observation of sample {ids[i]} varies")
+            seen, again = whole[0].x["H"][i : i + 1], alone[0].x["H"]
+            require(same(seen, again, 1e-6), f"the observation of sample {ids[i]} varies")
             for name, values in alone[1].items():
                 require(same(whole[1][name][i : i + 1], values, 1e-6), f"{name} of sample {ids[i]} varies")
 
     def test_shapes_and_scale(self) -> None:
-        """Observations have the declared shape and dtype; clean observed parts have unit rms; nothing hidden is seen."""
+        """Declared shape and dtype; clean observed parts have unit rms; nothing hidden is seen."""
         batch, truth = next(self.task.pairs("train", self.task.ids("train")[:32], 32))
         h = batch.x["H"]
         require(h.shape[1:] == self.task.meta.shape, f"H is {h.shape[1:]}, meta says {self.task.meta.shape}")
