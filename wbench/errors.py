@@ -86,7 +86,9 @@ class WBenchError(Exception):
 def _rebuild(
     kind: type[WBenchError], what: str, where: str | None, why: str | None, next_step: str | None
 ) -> WBenchError:
-    error = kind.__new__(kind)
+    # Not kind(…): subclasses may have other parameters. OSError has a memory layout and a constructor of its own.
+    new = OSError.__new__ if issubclass(kind, OSError) else Exception.__new__
+    error: WBenchError = new(kind)
     WBenchError.__init__(error, what, where=where, why=why, next_step=next_step)
     return error
 

@@ -197,10 +197,7 @@ def load_model(reference: str) -> Model:
     if reference.endswith(".py"):
         step = f"{reference}:MyModel"
         raise UsageError(f"{reference!r} names a file, but no class in it.", next_step=step)
-    try:
-        found = registry.import_reference(reference) if ":" in reference else registry.load("model", reference)
-    except SystemExit as error:
-        raise PluginError("The model's file calls exit().", where=reference, why=f"exit code {error.code}") from error
+    found = registry.import_reference(reference) if ":" in reference else registry.load("model", reference)
     if not (isinstance(found, type) and issubclass(found, (Predictor, Embedder, Codec))):
         raise PluginError(
             f"{reference!r} is not a model.",

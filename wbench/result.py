@@ -50,6 +50,7 @@ class Score(_Record):
 
     ``slice`` is ``"ranked"`` (what the table ranks by), ``"all"``, or ``column=value``. ``replicates`` are the
     values with one group of clusters left out, the same groups for every model: paired comparisons use them.
+    ``tie_rate`` is the share of samples that hang on how a tie is broken (pessimistically), None without ties.
     """
 
     metric: str
@@ -60,6 +61,7 @@ class Score(_Record):
     value: FiniteFloat
     n: int
     interval: Interval | None = None
+    tie_rate: FiniteFloat | None = None
     replicates: tuple[FiniteFloat, ...] = ()
 
 

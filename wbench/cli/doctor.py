@@ -64,3 +64,5 @@ def _state(package: str, distribution: str) -> str:
         return "found"
     except (ImportError, ValueError):
         return "missing"
+    except Exception as error:  # looking for a.b imports a, which can fail in any way
+        return f"broken: {error}"

@@ -14,7 +14,7 @@ from wbench.errors import UsageError
 
 if TYPE_CHECKING:
     from wbench.result import Result, Score
-    from wbench.run.evaluate import CellReport, EvaluationReport
+    from wbench.run.evaluate import EvaluationReport
 
 __all__ = ["evaluate", "result_rows", "score"]
 
@@ -53,8 +53,7 @@ def evaluate(
         rows = result_rows([cell.result for cell in cells if cell.result is not None])
         if rows:
             show_table(rows, format_, title=task)
-    for cell in report.cells:
-        _explain(cell)
+    _explain(report)
     if report.failures:
         click.echo(f"{len(report.failures)} of {len(report.cells)} cells failed, the others are kept. Retry:", err=True)
         click.echo(f"  {_retry_command(report, names, options)}", err=True)
@@ -79,11 +78,16 @@ def _retry_command(report: EvaluationReport, names: Sequence[str], options: dict
     return shlex.join(words)
 
 
-def _explain(cell: CellReport) -> None:
-    if cell.status == "failed":
+def _explain(report: EvaluationReport) -> None:
+    """Failures one by one; what does not apply in one line per model and reason."""
+    for cell in report.failures:
         click.secho(f"failed: {cell.cell.model} on {cell.task}\n  {cell.reason}", fg="red", err=True)
-    elif cell.status == "not applicable":
-        click.echo(f"n/a: {cell.cell.model} on {cell.task}: {cell.reason}", err=True)
+    not_applicable: dict[tuple[str, str], list[str]] = {}
+    for cell in report.cells:
+        if cell.status == "not applicable":
+            not_applicable.setdefault((cell.cell.model, cell.reason), []).append(cell.task)
+    for (model, reason), tasks in not_applicable.items():
+        click.echo(f"n/a: {model} on {', '.join(dict.fromkeys(tasks))}: {reason}", err=True)
 
 
 def show_score(score: Score) -> str:

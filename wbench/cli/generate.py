@@ -23,6 +23,7 @@ def generate(recipe: str, size: str, out: Path | None, seed: int | None, workers
     """
     from wbench.run.executors import cpu_count
     from wbench.run.generate import generate as run
+    from wbench.run.validate import failed_path
 
     if workers is None:
         workers = 1 if size == "tiny" else cpu_count()  # a simulator starts in seconds, tiny sets are made in fewer
@@ -31,6 +32,8 @@ def generate(recipe: str, size: str, out: Path | None, seed: int | None, workers
         show_failures(report.failures)
         again = ["wbench", "generate", recipe, "--size", size, "--out", str(report.path)]
         again += [] if seed is None else ["--seed", str(seed)]
+        if failed_path(report.path, 0).parent.is_dir():
+            click.echo(f"What was refused is kept in {failed_path(report.path, 0).parent}", err=True)
         click.echo(
             f"{len(report.failures)} of {report.spec.shards} shards failed, the others are kept. Retry:\n"
             f"  {shlex.join(again)}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,38 +14,27 @@ __all__ = ["inspect_", "verify"]
 
 @click.command("inspect")
 @click.argument("path", type=click.Path(path_type=Path))
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw one page: FILE.png, .pdf or .svg.", metavar="FILE")
 @format_option
-def inspect_(path: Path, format_: str) -> None:
-    """Summarise the dataset at PATH: what was asked for, its arrays, and their ranges."""
-    import numpy as np
-
+def inspect_(path: Path, plot: Path | None, format_: str) -> None:
+    """Summarise the dataset at PATH: what was asked for, what its channels are like, its arrays and their ranges."""
+    from wbench.dataset.figure import plot_dataset
+    from wbench.dataset.look import take_look
     from wbench.dataset.reader import open_dataset
+    from wbench.dataset.summary import array_rows, summary_rows
 
     dataset = open_dataset(path)
-    spec = dataset.spec
+    spec, missing = dataset.spec, len(dataset.missing_shards)
+    look = take_look(dataset) if missing < spec.shards else None
     if format_ == "table":
         click.secho(f"{spec.recipe} ({spec.size})", bold=True)
-        click.echo(f"generator {spec.generator} v{spec.generator_version}, seed {spec.seed}, {spec.samples:,} samples")
-        click.echo(f"{spec.shards - len(dataset.missing_shards)} of {spec.shards} shards, spec {spec.digest[:15]}…")
-    rows = []
-    for name in dataset.array_names:
-        array = dataset.array(name)
-        row: dict[str, Any] = {"array": name, "dims": ", ".join(array.metadata.dimension_names or ())}
-        row |= {"shape": " × ".join(map(str, array.shape)), "dtype": str(array.dtype)}
-        row["unit"] = array.attrs.get("units", "")
-        row |= _range(np.asarray(array[: min(len(dataset), 4096)])) if not dataset.missing_shards else {}
-        rows.append(row)
-    show_table(rows, format_)
-
-
-def _range(values: Any) -> dict[str, str]:
-    import numpy as np
-
-    size = np.abs(values) if np.iscomplexobj(values) else values.astype(np.float64)
-    if not np.isfinite(size).any():
-        return {"min": "–", "median": "–", "max": "–"}
-    low, middle, high = np.nanmin(size), np.nanmedian(size), np.nanmax(size)
-    return {"min": f"{low:.4g}", "median": f"{middle:.4g}", "max": f"{high:.4g}"}
+        for label, text in summary_rows(dataset, look):
+            click.echo(f"  {label:<16}{text}")
+        click.echo()
+    show_table(array_rows(dataset, look), format_)
+    if plot is not None:
+        plot_dataset(dataset, plot)
+        click.echo(f"plot: {plot}", err=True)
 
 
 @click.command()

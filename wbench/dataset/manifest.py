@@ -38,8 +38,14 @@ def entry_path(root: Path, shard: int) -> Path:
     return root / MANIFEST / f"shard-{shard:06d}.json"
 
 
-def write_entry(root: Path, spec: DatasetSpec, shard: int, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
-    """Write the entry of a shard atomically, with the digests of its decoded arrays."""
+def write_entry(
+    root: Path,
+    spec: DatasetSpec,
+    shard: int,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    statistics: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write the entry of a shard atomically: the digests of its decoded arrays, and statistics for people."""
     ids = spec.shard_range(shard)
     entry: dict[str, Any] = {
         "spec": spec.digest,
@@ -47,6 +53,8 @@ def write_entry(root: Path, spec: DatasetSpec, shard: int, arrays: Mapping[str, 
         "samples": [ids.start, ids.stop],
         "arrays": {name: array_digest(np.asarray(array)) for name, array in sorted(arrays.items())},
     }
+    if statistics:
+        entry["statistics"] = dict(statistics)
     path = entry_path(root, shard)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_text(json.dumps(entry, indent=1, sort_keys=True), encoding="utf-8")

@@ -43,6 +43,9 @@ class Recipe(_Frozen):
     block: int = Field(gt=0)
     sizes: dict[Size, SizeSpec]
     params: dict[str, Any] = {}
+    #: Ranges that every shard is held against (:mod:`wbench.run.expect`). They refuse shards and change none, so they
+    #: are not part of the spec and its digest.
+    expect: dict[str, tuple[float, float]] = {}
 
 
 class DatasetSpec(_Frozen):

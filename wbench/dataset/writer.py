@@ -131,8 +131,14 @@ def _fill_value(dtype: np.dtype[Any]) -> Any:
     return np.iinfo(dtype).max if dtype.kind == "u" else np.zeros((), dtype).item()
 
 
-def write_shard(root: Path, spec: DatasetSpec, shard: int, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Any]:
-    """Write one whole shard, then its manifest entry; returns the entry.
+def write_shard(
+    root: Path,
+    spec: DatasetSpec,
+    shard: int,
+    arrays: Mapping[str, npt.NDArray[Any]],
+    statistics: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Write one whole shard, then its manifest entry, with statistics of the shard; returns the entry.
 
     Raises
     ------
@@ -155,17 +161,18 @@ def write_shard(root: Path, spec: DatasetSpec, shard: int, arrays: Mapping[str, 
                     why="the generator's layout changed, and its version did not",
                     next_step="raise the generator's version, and generate into another folder",
                 )
+            for path in _shard_files(root, name, shard):
+                path.unlink()  # zarr reads what is there before it writes a shard, and a damaged one cannot be read
             target[ids.start : ids.stop] = values
-    for name in arrays:
-        _sync_shard(root / name / "c" / str(shard))
-    return write_entry(root, spec, shard, arrays)
+            for path in _shard_files(root, name, shard):
+                sync(path)
+    return write_entry(root, spec, shard, arrays, statistics)
 
 
-def _sync_shard(place: Path) -> None:
+def _shard_files(root: Path, name: str, shard: int) -> list[Path]:
     # One outer chunk per shard and array: a file, or a chain of folders with one file, by the number of dimensions.
-    for path in [place] if place.is_file() else place.rglob("*"):
-        if path.is_file():
-            sync(path)
+    place = root / name / "c" / str(shard)
+    return [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
 
 
 def read_attributes(root: Path) -> dict[str, Any]:

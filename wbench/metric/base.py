@@ -69,6 +69,10 @@ class Metric(ABC):
             If the score is undefined (empty slice, one class …): never a silent 0.
         """
 
+    def tie_rate(self, table: Table, weight: Weight) -> float | None:
+        """Share of samples whose contribution hangs on how a tie is broken; None where a metric knows no ties."""
+        return None
+
     def error(self, value: float) -> float:
         """Error behind a value, 0 for a perfect answer and linear: what skill = 1 - error/error(trivial) uses."""
         return 1.0 - value if self.higher_is_better else value

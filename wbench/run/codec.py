@@ -102,14 +102,14 @@ def run_codec(codec: Codec, task: Task, ids: npt.NDArray[np.int64]) -> CodecRun:
     check_payloads(again, len(probes), limit.max_bits)
     order = keyed_permutation(len(ids), "decode order", task.spec.digest)
     chunks = [[payloads[i] for i in order[start : start + CHUNK]] for start in range(0, len(order), CHUNK)]
-    decoded = _decode(codec, frozen, [*chunks, *([payload] for payload in again)])
-    if decoded.shape[:1] != (len(ids) + len(probes),):
-        raise ModelError("The decoder must return one reconstruction per payload.", why=f"it returned {decoded.shape}")
-    shuffled, alone = decoded[: len(ids)], decoded[len(ids) :]
+    singles = [[payload] for payload in (*(payloads[i] for i in probes), *again)]
+    decoded = _decode(codec, frozen, [*chunks, *singles])
+    shuffled, alone = decoded[: len(ids)], np.split(decoded[len(ids) :], 2)
     predictions = np.empty_like(shuffled)
     predictions[order] = shuffled
     if np.isfinite(predictions).all():  # what is not finite is reported as such by the caller
-        check_independence(predictions[probes], alone, "The codec's reconstruction")
+        check_independence(predictions[probes], alone[0], "The decoder's answer")
+        check_independence(predictions[probes], alone[1], "The codec's reconstruction")
     return CodecRun(predictions, np.concatenate(bits))
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wbench.channel import statistics
 from wbench.channel.array import Array
@@ -19,9 +18,9 @@ from wbench.channel.synthesis import synthesize_bands
 from wbench.dataset.manifest import MANIFEST, remove_leftovers, scan_entries
 from wbench.dataset.reader import Dataset, open_dataset
 from wbench.dataset.schema import SCHEMA_VERSION, STANDARD, ArraySpec, channel_spec
-from wbench.dataset.spec import DatasetSpec
+from wbench.dataset.spec import DatasetSpec, load_recipe
 from wbench.dataset.verify import forget_shards
-from wbench.dataset.writer import create_dataset, write_shard
+from wbench.dataset.writer import create_dataset, read_attributes, write_shard
 from wbench.errors import (
     DatasetError,
     OutputConflictError,
@@ -36,6 +35,7 @@ from wbench.provenance import provenance
 from wbench.run.executors import run_units, worker_pool
 from wbench.run.plan import build_spec, dataset_path, load_generator
 from wbench.run.progress import progress
+from wbench.run.validate import ShardCheck, check_block, expectations
 
 __all__ = ["GenerationReport", "array_specs", "generate", "make_shard", "repair", "simulate_block"]
 
@@ -115,6 +115,7 @@ def generate(
     root = Path(out) if out is not None else dataset_path(spec.recipe, size, seed)
     layout = _layout(generator, params, spec.generator)
     attributes = _attributes(spec, layout, licence, generator.provenance())
+    attributes |= {"expect": expectations(load_recipe(recipe), array_specs(layout))}
     create_dataset(root, spec, array_specs(layout), attributes)
     return _fill(root, spec, workers, show_progress)
 
@@ -275,21 +276,24 @@ def make_shard(root: Path, spec: DatasetSpec, shard: int) -> dict[str, Any]:
     from wbench.run.executors import one_thread
 
     layout, session = _session(spec)
+    check = ShardCheck(root, spec, shard, layout, read_attributes(root).get("expect"))
     try:
-        with one_thread():
-            blocks = [simulate_block(layout, session, Block(i, ids, spec.seed)) for i, ids in spec.blocks_of(shard)]
+        with check.keeping_failures(), one_thread():
+            parts = [Block(index, ids, spec.seed) for index, ids in spec.blocks_of(shard)]
+            blocks = [simulate_block(layout, session, part, check) for part in parts]
+            arrays = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+            found = check.shard(arrays)
     except BaseException:
         # A simulator that failed may be in any state: the next shard starts it anew. What it says while it is closed
         # is not the cause.
         with suppress(Exception):
             _sessions.pop(spec.digest)[2].close()
         raise
-    arrays = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    return write_shard(root, spec, shard, arrays)
+    return write_shard(root, spec, shard, arrays, found)
 
 
-def simulate_block(layout: Layout, session: Session, block: Block) -> Arrays:
-    """All arrays of one block, synthesised, derived and checked.
+def simulate_block(layout: Layout, session: Session, block: Block, check: ShardCheck | None = None) -> Arrays:
+    """All arrays of one block, synthesised, derived and checked (by the shard's check, where there is one).
 
     Raises
     ------
@@ -309,28 +313,6 @@ def simulate_block(layout: Layout, session: Session, block: Block) -> Arrays:
         for name in DERIVED:
             if name not in arrays:
                 arrays[name] = derive[name](rays).astype(STANDARD[name].dtype)
-    _check(array_specs(layout), arrays, block)
+    specs = array_specs(layout)
+    check_block(specs, arrays, block) if check is None else check.block(specs, rays, arrays, block)
     return arrays
-
-
-def _check(specs: list[ArraySpec], arrays: Mapping[str, npt.NDArray[Any]], block: Block) -> None:
-    where = f"block {block.index} (samples {block.samples.start} to {block.samples.stop - 1})"
-    if {spec.name for spec in specs} != set(arrays):
-        difference = {spec.name for spec in specs} ^ set(arrays)
-        raise SimulationError("The block's arrays are not those of the layout.", where=where, why=str(difference))
-    for spec in specs:
-        array = arrays[spec.name]
-        expected = (len(block), *spec.shape)
-        if array.shape != expected or array.dtype != np.dtype(spec.dtype):
-            why = f"{array.dtype} {array.shape} instead of {spec.dtype} {expected}"
-            raise SimulationError(f"The array {spec.name!r} has a wrong shape or dtype.", where=where, why=why)
-        if np.iscomplexobj(array):
-            _check_channel(spec.name, array, arrays.get("los"), where)
-
-
-def _check_channel(name: str, h: npt.NDArray[Any], los: npt.NDArray[Any] | None, where: str) -> None:
-    power = np.sum(np.abs(h.reshape(len(h), -1)).astype(np.float64) ** 2, axis=1)
-    if not np.isfinite(power).all():
-        raise SimulationError(f"{name!r} is not finite.", where=where, why=f"{np.sum(~np.isfinite(power))} samples")
-    if los is not None and np.any((power == 0) != (los == -1)):
-        raise SimulationError(f"{name!r} is zero where there is a path, or not zero without one.", where=where)

@@ -113,7 +113,7 @@ def find_dataset(recipe: str, size: str, data: str | Path | None = None) -> Data
         If it is incomplete or was made from another version of the recipe or generator.
     """
     spec, *_ = build_spec(recipe, size, ready=False)  # data are read where their simulator need not be
-    path = dataset_path(recipe, size, data=data)
+    path = dataset_path(spec.recipe, size, data=data)
     command = f"wbench generate {recipe} --size {size} --out {path}"
     if not path.exists():
         raise DatasetNotFoundError(f"The dataset {recipe!r} ({size}) is not here.", where=str(path), next_step=command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +97,13 @@ def _slices(task: Task, ids: Ids) -> dict[str, npt.NDArray[np.bool_]]:
 def _score(
     metric: Metric, slice_: str, table: npt.NDArray[np.float64], groups: Ids, member: npt.NDArray[np.bool_]
 ) -> Score:
-    found = jackknife(metric.reduce, table, groups, weight=member.astype(np.float64))
+    weight = member.astype(np.float64)
+    found = jackknife(metric.reduce, table, groups, weight=weight)
+    interval = found.interval
+    if interval is not None:
+        # Student's t is symmetric and may reach beyond what the metric can be; the part beyond holds no value.
+        low, high = np.clip((interval.low, interval.high), *metric.bounds).tolist()
+        interval = interval.model_copy(update={"low": low, "high": high})
     return Score(
         metric=metric.name,
         metric_version=metric.version,
@@ -107,7 +112,8 @@ def _score(
         slice=slice_,
         value=found.value,
         n=int(member.sum()),
-        interval=found.interval,
+        interval=interval,
+        tie_rate=metric.tie_rate(table, weight),
         # Paired comparisons are made on what is ranked; elsewhere the interval says enough.
         replicates=found.replicates if slice_ == "ranked" else (),
     )
@@ -127,11 +133,8 @@ def read_predictions(result: Result, folder: Path) -> npt.NDArray[Any]:
         raise ResultError("The predictions lie outside the result's folder.", where=str(folder), why=repr(name))
     try:
         # Mapped: a header that claims more than the file holds is refused before memory is asked for.
-        predictions = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(predictions, np.ndarray):
-            raise ValueError("it is not a .npy file")
-        predictions = np.array(predictions)
-    except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as error:
+        predictions = np.array(np.lib.format.open_memmap(path, mode="r"))  # type: ignore[no-untyped-call]
+    except (OSError, ValueError, EOFError, OverflowError) as error:
         step = "run its wbench evaluate command again"
         raise ResultError("The predictions cannot be read.", where=str(path), why=str(error), next_step=step) from error
     if array_digest(predictions) != result.predictions.digest:
