@@ -7,10 +7,18 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from tests.helpers_data import cli, install_provider, providers, snapshot, write_recipe  # noqa: F401 - a fixture
-from wbench import generate, open_dataset
-from wbench.errors import OutputConflictError, PluginError, SpecError, UnknownNameError, UsageError
+from wbench import generate, open_dataset, registry
+from wbench.errors import (
+    MissingDependencyError,
+    OutputConflictError,
+    PluginError,
+    SpecError,
+    UnknownNameError,
+    UsageError,
+)
 from wbench.run.executors import one_thread, run_units
 from wbench.run.generate import make_shard
+from wbench.run.plan import find_dataset
 
 ACME = """
 from contextlib import contextmanager
@@ -112,6 +120,15 @@ def test_a_third_partys_generator_needs_no_change_here(acme, tmp_path, capsys):
     assert np.signbit(dataset.read("k_factor_db", range(18))).all()
     assert cli(capsys, "verify", tmp_path / "a.zarr")[0] == 0  # also the bits of NaN are as written
     assert cli(capsys, "generate", "acme-drops", "--size", "tiny", "--out", tmp_path / "a.zarr")[0] == 0
+
+
+def test_a_dataset_is_read_where_its_simulator_is_not(acme, tmp_path):
+    generate("acme-drops", size="tiny", out=tmp_path / "acme-drops-tiny.zarr")
+    (acme / "provider.toml").write_text(MANIFEST + 'requires = ["no_such_simulator"]\n')
+    registry.registry.cache_clear()
+    assert len(find_dataset("acme-drops", "tiny", data=tmp_path)) == 18
+    with pytest.raises(MissingDependencyError, match="pip install no_such_simulator"):
+        generate("acme-drops", size="tiny", out=tmp_path / "acme-drops-tiny.zarr")
 
 
 FAULTS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -21,7 +20,13 @@ SUITE = "2026.1"
     show_default=True,
     help="Folder for data, results and site.",
 )
-@click.option("--workers", type=click.IntRange(1), default=lambda: os.cpu_count() or 1, help="Worker processes.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Worker processes; on sets as small as these, starting them costs more than they save.",
+)
 def demo(out: Path, workers: int) -> int:
     """Generate small datasets with the real simulator, score the baselines, build the board.
 

@@ -66,8 +66,9 @@ def measure(look: Look) -> ChannelFigures:
         for where, h in look.channel_chunks(name):
             for s in (0, 1):
                 chosen = h[state[where] == s]
-                total[s] += _profiles(chosen).sum(axis=0)
-                count[s] += len(chosen)
+                if len(chosen):
+                    total[s] += _profiles(chosen).sum(axis=0)
+                    count[s] += len(chosen)
             if index == 0 and axis is not None:
                 spectra.append(_spectra(h, tx, axis))
                 positions.append(where)
