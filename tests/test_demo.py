@@ -50,7 +50,7 @@ def test_every_model_is_on_the_board_with_real_numbers(demo: Path) -> None:
 
 
 def test_published_anchors_hold(demo: Path) -> None:
-    """protocol: zeros 0 dB exactly, UMa (8,2) Type I .68 at 34 bits (± .04, tiny: ± .08), methods beat the trivial ones."""
+    """Protocol: zeros 0 dB, UMa (8,2) Type I .68 at 34 bits (here ± .08), methods beat the trivial ones."""
     value = {(r.task.name, r.model.name): r for r in read_results(demo / "wbench-demo" / "results")}
     assert value["channel-prediction-time", "wbench/zeros"].primary().value == pytest.approx(0, abs=1e-12)
     assert value["csi-feedback-ratio", "wbench/zeros-codec"].primary().value == pytest.approx(0, abs=1e-12)

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_info
 
 from tests.helpers_data import cli, install_provider, providers, snapshot, write_recipe  # noqa: F401 - a fixture
 from wbench import generate, open_dataset, registry
+from wbench.dataset.place import FolderPlace
 from wbench.errors import (
     MissingDependencyError,
     OutputConflictError,
@@ -253,14 +254,12 @@ def test_shards_are_pure_functions_of_their_arguments(tmp_path):
 
 
 def test_a_shard_does_not_exist_while_its_data_change(tmp_path, monkeypatch):
-    from wbench.dataset import writer
-
     made = generate(write_recipe(tmp_path), size="tiny", out=tmp_path / "a.zarr").open()
 
-    def full(path):
+    def full(self, objects):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(writer, "sync", full)
+    monkeypatch.setattr(FolderPlace, "write_many", full)
     with pytest.raises(OSError, match="the disk is full"):
         make_shard(made.path, made.spec, 1)
     assert open_dataset(made.path).missing_shards == [1]

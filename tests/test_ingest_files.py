@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import warnings
@@ -235,9 +234,9 @@ def test_a_foreign_folder_is_left_untouched(tmp_path, csi):
 
 def test_two_writers(tmp_path, csi):
     save_v5(tmp_path / "a.mat", {"X_val": csi})
-    path = ingest("wifo", tmp_path / "a.mat", tmp_path / "out.zarr").path
-    with (path / ".wbench" / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    place = ingest("wifo", tmp_path / "a.mat", tmp_path / "out.zarr").place
+    with place.claim(0, 1) as mine:
+        assert mine
         refuse(OutputConflictError, "Another process", "wifo", tmp_path)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from tests.helpers_data import cli, environment, write_recipe
 from wbench import generate, open_dataset
-from wbench.channel import tr38901
 from wbench.dataset.figure import channels, labels, plot_dataset
 from wbench.dataset.figure.page import draw
 from wbench.dataset.figure.style import LOS, NLOS
@@ -20,7 +19,6 @@ from wbench.dataset.look import take_look
 from wbench.dataset.manifest import entry_path
 from wbench.dataset.summary import array_rows, array_text, byte_text, frequency_text, summary_rows
 from wbench.errors import DatasetError, UsageError
-from wbench_generators.sionna_38901.topology import los_probability
 
 RECIPE = """
 name = "{name}"
@@ -62,7 +60,7 @@ def ridge(tmp_path_factory):
         "paths = 2\nlos_share = 0.7\nk_factor_db = 30.0\nbs = {cols = 8, bearing_deg = 30.0}\n"
         "bands.channel = {subcarriers = 64, spacing_hz = 480e3}"
     )
-    return make(tmp_path_factory.mktemp("ridge"), params, samples=640)
+    return make(tmp_path_factory.mktemp("ridge"), params, samples=320)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -74,6 +72,27 @@ def test_every_kind_of_dataset_has_a_page(kind, tmp_path):
     size = [int.from_bytes(image[at : at + 4], "big") for at in (16, 20)]
     assert size == [2338, 1654]  # A4 at 200 dots per inch
     assert len(image) > 80_000
+
+
+@pytest.mark.parametrize("what", ["no labels", "no grid", "positions unknown", "no path at all"])
+def test_a_dataset_that_lacks_something_has_a_page_too(what, tmp_path):
+    """As ingested from a released file: labels, numerology or positions may be unknown."""
+    import zarr
+
+    dataset = make(tmp_path, KINDS["moving"], samples=64)
+    if what == "no labels":
+        dataset.__dict__["array_names"] = ("channel",)
+    if what == "no grid":
+        dataset.attributes["radio"] = {}
+    group = zarr.open_group(dataset.path, mode="r+")
+    if what == "positions unknown":
+        group["ue_position"][:] = np.nan
+    if what == "no path at all":
+        group["channel"][:], group["los"][:], group["delay_spread_s"][:] = 0, -1, np.nan
+        group["path_gain_db"][:], group["k_factor_db"][:] = -np.inf, np.nan
+    assert plot_dataset(dataset, tmp_path / "page.png").stat().st_size > 50_000
+    assert len(summary_rows(dataset)) > 5
+    assert array_rows(dataset, take_look(dataset))
 
 
 def test_the_same_dataset_gives_the_same_bytes_in_every_format(ridge, tmp_path):
@@ -114,7 +133,7 @@ def test_los_shares_are_counted(ridge):
     edges = np.quantile(look.distance, np.linspace(0, 1, len(middle) + 1))
     edges[-1] += 1
     los = look.values("los")
-    for i, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for i, (low, high) in enumerate(pairwise(edges)):
         inside = (look.distance >= low) & (look.distance < high)
         assert share[i] == pytest.approx(los[inside].mean())
         assert low <= middle[i] <= high
@@ -163,52 +182,6 @@ def test_the_profile_peaks_at_a_paths_delay():
         step = 1 / (spacing * profile.shape[1])
         np.testing.assert_allclose(profile.argmax(axis=1) * step, delay, atol=step / 2 + 1e-12)
         np.testing.assert_allclose(profile.sum(axis=1), 1)
-
-
-# --- references -------------------------------------------------------------------------------------------------------
-
-SCENARIO_FILES = {"umi": "UMi", "uma": "UMa", "rma": "RMa", "inh-open": "InH", "inh-mixed": "InH"}
-CLAMP_GHZ = {"umi": 2.0, "uma": 6.0, "rma": 0.0, "inh-open": 6.0, "inh-mixed": 6.0}
-
-
-@pytest.mark.parametrize("scenario", tr38901.SCENARIOS)
-def test_los_probability_is_the_generators(scenario):
-    distance = np.linspace(0.5, 900, 400)
-    for height in (1.5, 20.0):
-        np.testing.assert_allclose(
-            tr38901.los_probability(scenario, distance, height), los_probability(scenario, distance, height), rtol=1e-12
-        )
-
-
-@pytest.mark.parametrize("scenario", tr38901.SCENARIOS)
-@pytest.mark.parametrize("carrier_ghz", [0.7, 3.5, 28.0])
-@pytest.mark.parametrize("los", [True, False])
-def test_large_scale_parameters_are_sionnas_tables(scenario, carrier_ghz, los):
-    """Sionna's own parameter files: a·lg(b + f) + c."""
-    pytest.importorskip("sionna.phy")
-    folder = importlib.resources.files("sionna.phy.channel.tr38901.models") / "v19_2"
-    name = f"{SCENARIO_FILES[scenario]}_{'LoS' if los else 'NLoS'}.json"
-    table = json.loads((folder / name).read_text())
-    f = max(carrier_ghz, CLAMP_GHZ[scenario])
-
-    def value(key):
-        return table[f"{key}a"] * np.log10(table[f"{key}b"] + f) + table[f"{key}c"]
-
-    found = tr38901.delay_spread_lg(scenario, carrier_ghz * 1e9, los)
-    assert found.mean == pytest.approx(value("muDS"), rel=1e-9)
-    assert found.deviation == pytest.approx(value("sigmaDS"), rel=1e-9)
-    if los:
-        k = tr38901.k_factor_db(scenario)
-        assert (k.mean, k.deviation) == (table["muK"], table["sigmaK"])
-
-
-def test_normal_distribution_is_scipys():
-    from scipy.stats import norm
-
-    x = np.linspace(-9, -5, 50)
-    np.testing.assert_allclose(tr38901.Normal(-7.1, 0.4).cdf(x), norm(-7.1, 0.4).cdf(x), atol=1e-12)
-    with pytest.raises(LookupError, match="did you mean umi"):
-        tr38901.k_factor_db("umii")
 
 
 @pytest.mark.slow

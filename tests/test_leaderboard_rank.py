@@ -195,3 +195,16 @@ def test_no_results_is_an_error_that_says_what_to_do() -> None:
 
 def test_the_factory_has_real_replicates() -> None:
     assert len(replicates_around(0.5, "task|m", 40, 0.2)) == 40
+
+
+def test_data_that_are_different_from_the_published_set_are_not_ranked() -> None:
+    made = [result(LOS, "a", 0.7), result(LOS, "b", 0.6)]
+    for index in range(3):  # more models on foreign data do not make them the rule
+        other = result(LOS, f"foreign-{index}", 0.9 + index / 100)
+        data = other.datasets[0].model_copy(update={"verdict": "different", "worst_db": -3.0})
+        made.append(other.model_copy(update={"datasets": (data,)}))
+    (board,) = rank_boards(collect(made))
+    assert [e.model.name for e in board.entries] == ["a", "b"]
+    assert sorted(e.model.name for e in board.stale) == ["foreign-0", "foreign-1", "foreign-2"]
+    (alone,) = rank_boards(collect(made[2:]))
+    assert not alone.ranked

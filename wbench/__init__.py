@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from wbench.dataset.pytorch import torch_dataset
     from wbench.dataset.reader import Dataset, open_dataset
     from wbench.errors import WBenchError
     from wbench.generator import Block, Generator, Layout, Session, Synthesis
@@ -60,6 +61,7 @@ _WHERE = {
     "load_task": "wbench.run.plan",
     "open_dataset": "wbench.dataset.reader",
     "score": "wbench.run.score",
+    "torch_dataset": "wbench.dataset.pytorch",
 }
 
 __all__ = [
@@ -89,6 +91,7 @@ __all__ = [
     "load_task",
     "open_dataset",
     "score",
+    "torch_dataset",
 ]
 
 

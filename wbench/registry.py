@@ -9,6 +9,7 @@ lists what it offers; reading it imports nothing, so listing is instant and a br
     recipes = "recipes/*.toml"          # one file per recipe, the stem is the name
     tasks = "instances/*.toml"          # one file per task instance
     suites = "suites/*.toml"            # one file per suite
+    fingerprints = "fingerprints/*.json"    # what datasets look like elsewhere (`wbench verify`), RECIPE-SIZE.json
 
     [generators.plane-wave]             # also: families, models, commands
     object = "my_package.plane_wave:PlaneWave"
@@ -46,9 +47,9 @@ __all__ = [
 
 GROUP = "wbench.providers"
 API = 1
-Kind = Literal["generator", "recipe", "task", "suite", "family", "model", "command"]
+Kind = Literal["generator", "recipe", "task", "suite", "fingerprint", "family", "model", "command"]
 _OBJECT_KINDS: tuple[Kind, ...] = ("generator", "family", "model", "command")
-_FILE_KINDS: tuple[Kind, ...] = ("recipe", "task", "suite")
+_FILE_KINDS: tuple[Kind, ...] = ("recipe", "task", "suite", "fingerprint")
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,9 @@ class Entry:
     kind, name, provider : str
         What it is, its registry name, and the package that offers it.
     object : str
-        ``module:attribute`` for code; empty for recipes and tasks.
+        ``module:attribute`` for code; empty for files.
     path : Path or None
-        The TOML file of a recipe or task.
+        The file of a recipe, task, suite or fingerprint.
     summary : str
         One line.
     requires : tuple of str

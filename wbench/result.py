@@ -78,12 +78,19 @@ class TaskRecord(_Record):
 
 
 class DatasetRecord(_Record):
-    """One dataset behind the views."""
+    """One dataset behind the views.
+
+    ``verdict`` says whether it is the published dataset, by its fingerprint; None where no fingerprint is installed.
+    ``worst_db`` is then the largest relative difference of a sample, None where there is none. What is *different*
+    cannot be ranked.
+    """
 
     recipe: str
     spec_digest: str
     content_digest: str
     split_digest: str
+    verdict: Literal["identical", "equivalent", "different"] | None = None
+    worst_db: FiniteFloat | None = None
 
 
 class ModelRecord(_Record):

@@ -24,7 +24,10 @@ REFERENCE_KINDS = frozenset({"trivial", "classical"})
 
 @dataclass(frozen=True, order=True)
 class Edition:
-    """What two results must share to be comparable: the task and its metric, exactly, on the same data and split."""
+    """What two results must share to be comparable: the task and its metric, exactly, on the same data and split.
+
+    ``foreign`` says that the data only claim to be these: their fingerprint is *different* from the published one.
+    """
 
     task: str
     size: str
@@ -33,13 +36,16 @@ class Edition:
     metric: str
     metric_version: int
     datasets: tuple[tuple[str, str, str], ...]
+    foreign: bool = False
 
     @classmethod
     def of(cls, result: Result) -> Edition:
         """Edition of one result."""
         datasets = tuple(sorted((d.recipe, d.spec_digest, d.split_digest) for d in result.datasets))
         task, score = result.task, result.primary()
-        return cls(task.name, task.size, task.version, task.digest, score.metric, score.metric_version, datasets)
+        foreign = any(d.verdict == "different" for d in result.datasets)
+        versions = (task.version, task.digest, score.metric, score.metric_version)
+        return cls(task.name, task.size, *versions, datasets, foreign)
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,9 @@ def _slice_rows(
 
 def _stale(entry: Entry, board: Board, links: Links, up: str) -> tuple[str, str, str, str]:
     old, new = entry.edition, board.edition
-    if old.version != new.version:
+    if old.foreign:
+        reason = "its data are different from the published dataset"
+    elif old.version != new.version:
         reason = f"task version {old.version}, current is {new.version}"
     elif old.metric_version != new.metric_version:
         reason = f"version {old.metric_version} of the metric, current is {new.metric_version}"

@@ -89,21 +89,27 @@ def rank_boards(entries: Sequence[Entry]) -> list[Board]:
     """Rank every task and size.
 
     Where several editions of a task meet, the newest version is current; between editions of one version, the one that
-    most models were scored on. Entries of the others are stale: listed, never ranked.
+    most models were scored on. Entries of the others are stale: listed, never ranked; nor is anything ranked on data
+    whose fingerprint is different from the published one.
     """
     by_task: dict[tuple[str, str], dict[Edition, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for entry in entries:
         by_task[entry.edition.task, entry.edition.size][entry.edition].append(entry)
     boards = []
     for editions in by_task.values():
-        current = max(editions, key=lambda e: (e.version, e.metric_version, len(editions[e]), e.digest, e.datasets))
+        current = max(editions, key=lambda e: _rightful(e, len(editions[e])))
         stale = [entry for edition, old in editions.items() if edition != current for entry in old]
         _check_paired(editions[current])
-        ranked = current.size not in UNRANKED_SIZES
+        ranked = current.size not in UNRANKED_SIZES and not current.foreign
         boards.append(
             Board(current, ranked, _groups(editions[current], ranked), tuple(editions[current]), tuple(stale))
         )
     return sorted(boards, key=lambda b: (_size_order(b.edition.size), b.edition.task))
+
+
+def _rightful(edition: Edition, entries: int) -> tuple[bool, int, int, int, str, tuple[tuple[str, str, str], ...]]:
+    e = edition
+    return (not e.foreign, e.version, e.metric_version, entries, e.digest, e.datasets)
 
 
 def _check_paired(entries: Sequence[Entry]) -> None:

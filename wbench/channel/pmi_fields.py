@@ -29,7 +29,7 @@ def pack_rows(fields: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> tuple[li
     Parameters
     ----------
     fields : sequence of (values, widths)
-        Integers [n] or [n, m]; widths in bits, of the same shape or a scalar. Width 0 holds the value 0 only.
+        Integers [n] or [n, m]; widths in bits: a scalar, [n], or what broadcasts to [n, m]. Width 0 holds 0 only.
 
     Returns
     -------
@@ -42,21 +42,24 @@ def pack_rows(fields: Sequence[tuple[npt.ArrayLike, npt.ArrayLike]]) -> tuple[li
     SpecError
         A value does not fit its width.
     """
-    columns = [np.asarray(values, dtype=np.int64) for values, _ in fields]
-    columns = [values[:, None] if values.ndim == 1 else values for values in columns]
-    widths = np.concatenate([_widths(width, c) for (_, width), c in zip(fields, columns, strict=True)], axis=1)
+    raw = [np.asarray(values, dtype=np.int64) for values, _ in fields]
+    columns: list[Integers] = [values[:, None] if values.ndim == 1 else values for values in raw]
+    widths: Integers = np.concatenate(
+        [_widths(width, c) for (_, width), c in zip(fields, columns, strict=True)], axis=1
+    )
     values = np.concatenate(columns, axis=1)
-    if np.any((values < 0) | (values >> widths != 0)):
-        row, field = np.argwhere((values < 0) | (values >> widths != 0))[0]
-        why = f"{values[row, field]} in {widths[row, field]} bits"
-        raise SpecError("A value does not fit its field.", where=f"row {row}, field {field}", why=why)
+    wrong = np.argwhere((values < 0) | (values >> widths != 0))
+    if len(wrong):
+        at, field = wrong[0]
+        why = f"{values[at, field]} in {widths[at, field]} bits"
+        raise SpecError("A value does not fit its field.", where=f"row {at}, field {field}", why=why)
     place = np.arange(max(int(widths.max(initial=0)), 1))[::-1]
-    used = (place < widths[..., None]).reshape(len(values), -1)
-    every = (values[..., None] >> place & 1).astype(np.uint8).reshape(len(values), -1)
+    shape = (len(values), values.shape[1] * len(place))
+    used = (place < widths[..., None]).reshape(shape)
+    every = (values[..., None] >> place & 1).astype(np.uint8).reshape(shape)
     bits = widths.sum(axis=1)
     stream = np.zeros((len(values), 8 * -(-int(bits.max(initial=0)) // 8)), dtype=np.uint8)
-    row, _ = np.nonzero(used)
-    stream[row, (np.cumsum(used, axis=1) - 1)[used]] = every[used]
+    stream[np.nonzero(used)[0], (np.cumsum(used, axis=1) - 1)[used]] = every[used]
     return [
         line[: -(-size // 8)].tobytes() for line, size in zip(np.packbits(stream, axis=1), bits.tolist(), strict=True)
     ], bits
@@ -82,14 +85,14 @@ class RowReader:
         data = b"".join(bytes(payload).ljust(longest, b"\0") for payload in payloads)
         rows = np.frombuffer(data, dtype=np.uint8).reshape(len(payloads), longest)
         self.stream = np.unpackbits(rows, axis=1).astype(np.int64)
-        self.at = np.zeros(len(payloads), dtype=np.int64)
+        self.at: Integers = np.zeros(len(payloads), dtype=np.int64)
 
     def read(self, widths: npt.ArrayLike, count: int = 1) -> Integers:
         """Next ``count`` fields of every row.
 
         Parameters
         ----------
-        widths : int, int array [n] or [n, count]
+        widths : int, int array [n] or one that broadcasts to [n, count]
             Bits of each field.
         count : int
             Number of fields.

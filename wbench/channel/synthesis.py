@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from wbench.errors import SpecError
 __all__ = ["Grid", "synthesize", "synthesize_bands"]
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 
 #: Temporaries of a chunk of links should stay in the second-level cache; more links a chunk amortise Python's calls.
 CHUNK_LINKS = 32
@@ -136,14 +138,22 @@ def synthesize_bands(
         name: np.empty((rays.links, *ports, grid.subcarriers), np.complex64) for name, grid in grids.items()
     }
     work = Workspace()
-    for chunk in _chunks(rays, math.prod(ports)):
-        part = rays.select(chunk)
+    for chunk, part in _chunks(rays, math.prod(ports)):
+        if part is None:  # no path
+            for out in result.values():
+                out[chunk] = 0
+            continue
         tx_front = look(tx, part.aod, part.zod, None if ends[0] is None else ends[0][chunk], work, "tx")
         rx_front = look(rx, part.aoa, part.zoa, None if ends[1] is None else ends[1][chunk], work, "rx")
         taps = _tap_gains(part, tx_front, rx_front, time_steps, time_step_s, work)
         for name, grid in grids.items():
-            out = result[name][chunk].reshape(part.links, -1, grid.subcarriers)
-            np.matmul(taps, _delay_phases(part.tau, grid, work).transpose(1, 2, 0), out=out)
+            phases = _delay_phases(part.tau, grid, work).transpose(1, 2, 0)
+            shape = (part.links, math.prod(ports), grid.subcarriers)
+            if isinstance(chunk, slice):
+                np.matmul(taps, phases, out=result[name][chunk].reshape(shape))
+            else:
+                found = np.matmul(taps, phases, out=work.c64("sparse", shape))
+                result[name][chunk] = found.reshape(part.links, *ports, grid.subcarriers)
     return result
 
 
@@ -155,11 +165,56 @@ def _orientation(name: str, value: F32 | None, links: int) -> F32 | None:
     return value
 
 
-def _chunks(rays: Rays, ports: int) -> Iterator[slice]:
-    """Slices of links. Each link is computed on its own, so the size of a chunk cannot change a bit."""
-    per_link = 8 * ports * rays.taps
-    size = max(1, min(CHUNK_LINKS, CHUNK_BYTES // per_link))
-    return (slice(start, min(start + size, rays.links)) for start in range(0, rays.links, size))
+def _chunks(rays: Rays, ports: int) -> Iterator[tuple[slice | I64, Rays | None]]:
+    """Some links and their rays at a time. A link's numbers cannot depend on which others share its chunk.
+
+    Ray-traced links have few paths and much padding behind them. It is cut to the next power of two of the link's own
+    number of rays, and links of one width share chunks.
+    """
+    widths = _widths(rays)
+    if widths is None:
+        size = max(1, min(CHUNK_LINKS, CHUNK_BYTES // (8 * ports * rays.taps)))
+        for start in range(0, rays.links, size):
+            chunk = slice(start, min(start + size, rays.links))
+            yield chunk, rays.select(chunk)
+        return
+    for width in np.unique(widths).tolist():
+        links = np.flatnonzero(widths == width)
+        if width == 0:
+            yield links, None
+            continue
+        size = max(1, min(CHUNK_LINKS * max(1, min(8, 32 // width)), CHUNK_BYTES // (8 * ports * width)))
+        for start in range(0, len(links), size):
+            yield links[start : start + size], _cut(rays, links[start : start + size], width)
+
+
+def _widths(rays: Rays) -> I64 | None:
+    """Rays of each link up to the last that is not padding, rounded up: int64 [B]; None where there is nothing to cut.
+
+    Only the link itself decides on its width: rounding must not depend on its neighbours.
+    """
+    if rays.taps != rays.rays or rays.links == 0:
+        return None
+    live = np.zeros(rays.aod.shape, bool)
+    for component in rays.g.reshape(4, *live.shape):
+        live |= component != 0
+    count = np.where(live.any(axis=1), rays.rays - live[:, ::-1].argmax(axis=1), 0)
+    # From 2 on: NumPy takes another way, which rounds differently, through products over a single ray.
+    levels = np.array([0, *(2**i for i in range(1, rays.rays.bit_length())), rays.rays])
+    widths = np.asarray(levels[np.searchsorted(levels, count)])
+    return None if (widths == rays.rays).all() else widths
+
+
+def _cut(rays: Rays, links: I64, width: int) -> Rays:
+    """Some links, first rays only, in memory as a record of that width: other strides round in other ways."""
+
+    def take(array: npt.NDArray[Any], axis: int = 0) -> npt.NDArray[Any]:
+        return np.take(array[..., :width], links, axis=axis)
+
+    return Rays(
+        rays.carrier_hz, take(rays.tau), rays.seg[:width], take(rays.aod), take(rays.zod), take(rays.aoa),
+        take(rays.zoa), take(rays.g, 2), take(rays.nu),
+    )  # fmt: skip
 
 
 def _tap_gains(part: Rays, tx: Front, rx: Front, steps: int, step_s: float, work: Workspace) -> C64:

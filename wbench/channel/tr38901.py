@@ -74,7 +74,8 @@ def los_probability(scenario: str, distance_2d: npt.ArrayLike, ue_height: float 
         return np.where(d <= 10, 1.0, np.exp(-(d - 10) / 1000))
     if scenario == "inh-open":
         return _two_slopes(d, (5.0, 70.8), (49.0, 211.7), 0.54)
-    return _two_slopes(d, (1.2, 4.7), (6.5, 32.6), 0.32)
+    # Here 6.5 m itself belongs to the far slope; in the open office 49 m belongs to the near one.
+    return np.where(d == 6.5, 0.32, _two_slopes(d, (1.2, 4.7), (6.5, 32.6), 0.32))
 
 
 def _two_slopes(d: F64, near: tuple[float, float], far: tuple[float, float], share: float) -> F64:

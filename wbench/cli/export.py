@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from wbench.cli.location import location
 from wbench.errors import SpecError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=location)
 @click.option("--format", "file_format", metavar="F", help=_FORMATS)
 @click.option("--layout", default="wbench", show_default=True, help="wbench, wifo, csinet, contrawimae or lwm.")
 @click.option("--out", type=_PATH, help="The file [default: RECIPE-SIZE-LAYOUT.SUFFIX here].")
@@ -35,7 +36,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--rx", type=int, help="One receive antenna, for layouts without them.")
 @click.option("--normalise", metavar="N", help="none or sample (unit rms) [default: as the layout's public data are].")
 def export(
-    path: Path,
+    path: Path | str,
     file_format: str | None,
     layout: str,
     out: Path | None,
@@ -125,10 +126,10 @@ def _part(dataset: Dataset, name: str, part: str) -> npt.NDArray[np.int64]:
 @click.command()
 @click.argument("kind")
 @click.argument("source", type=_PATH)
-@click.option("--out", type=_PATH, required=True, help="Dataset folder.")
+@click.option("--out", type=location, required=True, help="Dataset folder or URL.")
 @click.option("--variable", help="Variable to read, where the file holds several.")
 @click.option("--licence", default="unknown", show_default=True, help="Licence of the file, as its source states it.")
-def ingest(kind: str, source: Path, out: Path, variable: str | None, licence: str) -> None:
+def ingest(kind: str, source: Path, out: Path | str, variable: str | None, licence: str) -> None:
     """Read a released file (KIND: wifo or csinet) at SOURCE into a dataset.
 
     What the file does not say is marked unknown. Run the same command again to carry on after a stop.
@@ -145,13 +146,13 @@ def ingest(kind: str, source: Path, out: Path, variable: str | None, licence: st
 
 
 @click.command()
-@click.argument("path", type=_PATH)
+@click.argument("path", type=location)
 @click.option("--format", "format_", type=click.Choice(["md", "croissant"]), default="md", help="What to write.")
 @click.option("--out", type=_PATH, help="Write to this file instead of the terminal (PATH/croissant.json …).")
 @click.option("--url", help="Croissant: where it is published.")
 @click.option("--published", metavar="YYYY-MM-DD", help="Croissant: when.")
 @click.option("--creator", help="Croissant: by whom.")
-def card(path: Path, format_: str, out: Path | None, **about: str | None) -> None:
+def card(path: Path | str, format_: str, out: Path | None, **about: str | None) -> None:
     """Dataset card of PATH: Markdown for people, or MLCommons Croissant JSON-LD for machines."""
     from wbench.dataset.card import croissant, markdown_card, write_card
     from wbench.dataset.reader import open_dataset

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from wbench.cli.generate import show_failures
+from wbench.cli.location import location
 from wbench.cli.tables import format_option, show_table
+
+if TYPE_CHECKING:
+    from wbench.dataset.reader import Dataset
+    from wbench.dataset.verdict import Verdict
 
 __all__ = ["inspect_", "verify"]
 
 
 @click.command("inspect")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=location)
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw one page: FILE.png, .pdf or .svg.", metavar="FILE")
 @format_option
-def inspect_(path: Path, plot: Path | None, format_: str) -> None:
+def inspect_(path: Path | str, plot: Path | None, format_: str) -> None:
     """Summarise the dataset at PATH: what was asked for, what its channels are like, its arrays and their ranges."""
     from wbench.dataset.figure import plot_dataset
     from wbench.dataset.look import take_look
@@ -38,11 +44,16 @@ def inspect_(path: Path, plot: Path | None, format_: str) -> None:
 
 
 @click.command()
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=location)
 @click.option("--repair", is_flag=True, help="Make damaged and missing shards again, and only those.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes of the repair.")
-def verify(path: Path, repair: bool, workers: int) -> int:
-    """Check every shard of the dataset at PATH against its manifest entry."""
+@click.option("--against", type=location, help="Compare with this dataset, sample by sample.")
+def verify(path: Path | str, repair: bool, workers: int, against: Path | str | None) -> int:
+    """Check every shard of the dataset at PATH against its manifest entry.
+
+    Then say whether it is identical, equivalent (within a tolerance) or different: from the dataset that was published,
+    by its fingerprint, or from another dataset.
+    """
     from wbench.dataset.reader import open_dataset
     from wbench.dataset.verify import verify_dataset
     from wbench.run.progress import progress
@@ -54,7 +65,7 @@ def verify(path: Path, repair: bool, workers: int) -> int:
         click.echo(f"shard {problem.shard}: {problem.problem}")
     if not problems:
         click.echo(f"{path}: all {dataset.spec.shards} shards are as written\ncontent {dataset.content_digest}")
-        return 0
+        return _compare(dataset, against)
     spec = dataset.spec
     if not repair:
         click.echo(f"{len(problems)} of {spec.shards} shards. Make them again: wbench verify {path} --repair", err=True)
@@ -66,6 +77,53 @@ def verify(path: Path, repair: bool, workers: int) -> int:
     repaired = report.open()
     left = verify_dataset(repaired)
     click.echo(f"{report.made} shards made again, {len(left)} problems left")
-    if not left:
-        click.echo(f"content {repaired.content_digest}")
-    return 1 if left else 0
+    if left:
+        return 1
+    click.echo(f"content {repaired.content_digest}")
+    return _compare(repaired, against)
+
+
+def _compare(dataset: Dataset, against: Path | str | None) -> int:
+    """Print the verdict on a sound dataset; 1 if it is different."""
+    if against is None:
+        from wbench.run.fingerprint import shipped_verdict
+
+        verdict, reference = shipped_verdict(dataset), "the published dataset"
+        if verdict is None:
+            click.echo("no fingerprint of this spec is installed")
+            return 0
+    else:
+        verdict, reference = _verdict_against(dataset, against), str(against)
+    click.echo(f"against {reference}: {verdict}")
+    if verdict.kind != "different":
+        return 0
+    if against is None:
+        click.echo(
+            "Results on it cannot be ranked. The versions behind the published one: docs/reproducibility.md", err=True
+        )
+    return 1
+
+
+def _verdict_against(dataset: Dataset, against: Path | str) -> Verdict:
+    from wbench.dataset.compare import compare_datasets
+    from wbench.dataset.reader import open_dataset
+    from wbench.dataset.verify import verify_dataset
+    from wbench.errors import DatasetError
+    from wbench.run.progress import progress
+
+    other = open_dataset(against)
+    with progress("verify the other", len(other), "samples") as advance:
+        problems = verify_dataset(other, lambda n: advance(n, ""))
+    if problems:
+        raise DatasetError(
+            f"The dataset to compare with is damaged: {len(problems)} of {other.spec.shards} shards.",
+            where=f"{against}, shard {problems[0].shard}",
+            why=problems[0].problem,
+            next_step=f"wbench verify {against} --repair",
+        )
+    mine, its = (one.spec.model_dump(mode="json") for one in (dataset, other))
+    unlike = [name for name in mine if mine[name] != its.get(name)]
+    if unlike:
+        click.echo(f"note: the two were asked for with another {', '.join(unlike)}")
+    with progress("compare", len(other), "samples") as advance:
+        return compare_datasets(other, dataset, lambda n: advance(n, ""))

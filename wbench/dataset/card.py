@@ -6,6 +6,7 @@ Source: MLCommons, "Croissant Format Specification 1.1".
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from wbench.dataset.reader import Dataset
-from wbench.digest import file_digest
+from wbench.dataset.summary import storage_rows
 from wbench.errors import OutputConflictError
 
 __all__ = ["CROISSANT_CONTEXT", "croissant", "markdown_card", "write_card"]
@@ -111,6 +112,7 @@ def _identity(dataset: Dataset) -> list[tuple[str, str]]:
     return [
         ("recipe", f"`{spec.recipe}`, version {spec.recipe_version}, size `{spec.size}`"),
         ("samples", f"{spec.samples:,} in {spec.shards:,} shards"),
+        *storage_rows(dataset),
         ("licence", str(dataset.attributes.get("licence", "unknown"))),
         ("schema version", str(dataset.attributes.get("schema_version", "unknown"))),
         ("spec digest (what was asked for)", f"`{spec.digest}`"),
@@ -188,11 +190,12 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
 
 
 def _use(dataset: Dataset) -> str:
-    folder, spec = dataset.path.name, dataset.spec
+    folder, spec = dataset.place.name, dataset.spec
     if "source" in dataset.attributes:
         again = f"wbench ingest {dataset.attributes['source']['kind']} FILE --out {folder}"
     else:
-        again = f"wbench generate {spec.recipe} --size {spec.size} --seed {spec.seed} --out {folder}"
+        storage = "" if spec.storage == "lossless" else f" --storage {spec.storage}"
+        again = f"wbench generate {spec.recipe} --size {spec.size} --seed {spec.seed}{storage} --out {folder}"
     shell = f"```sh\n{again}   # the same data again\nwbench verify {folder}\n```"
     python = f'```python\nimport xarray\n\ndata = xarray.open_zarr("{folder}")\n```'
     return f"{shell}\n\n{python}"
@@ -266,7 +269,7 @@ def _metadata_file(dataset: Dataset) -> dict[str, Any]:
         "description": "Zarr v3 group: all metadata, with the whole specification as attributes",
         "contentUrl": "zarr.json",
         "encodingFormat": "application/json",
-        "sha256": file_digest(dataset.path / "zarr.json").removeprefix("sha256:"),
+        "sha256": hashlib.sha256(dataset.place.read("zarr.json")).hexdigest(),
     }
 
 

@@ -1,106 +1,148 @@
-"""One manifest entry per shard, written after the shard's data: a shard without an entry does not exist."""
+"""One manifest entry per shard, written after the shard's data: a shard without an entry does not exist.
+
+An entry is an object of its own, ``.wbench/shard-000042.json``, so writers never share one. When all shards of a group
+of :data:`GROUP` are there, their entries are moved into one object, ``.wbench/part-000000.jsonl``: a header, then one
+entry a line. An entry of its own always counts before the part's. To make a shard of a part again, an entry that says
+``gone`` takes its place first; the next compaction takes the new one in.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from wbench.dataset.entries import Entries, Part, checked, read_part
+from wbench.dataset.place import MANIFEST, Location, Place, place_of
 from wbench.dataset.spec import DatasetSpec
-from wbench.digest import array_digest, value_digest
+from wbench.digest import canonical_json
 from wbench.errors import DatasetError
 
 __all__ = [
+    "GROUP",
     "MANIFEST",
+    "compact",
     "content_digest",
+    "entry_key",
     "entry_path",
+    "forget_shards",
+    "full_groups",
+    "has_entry",
     "read_entries",
-    "remove_leftovers",
     "scan_entries",
-    "sync",
     "write_entry",
 ]
 
-#: Folder of the entries inside the dataset folder; the leading dot keeps it out of Zarr's own listing.
-MANIFEST = ".wbench"
+#: Shards whose entries become one part.
+GROUP: Final = 1000
 
 _ENTRY_NAME = re.compile(r"shard-(\d{6,})\.json")
+_PART_NAME = re.compile(r"part-(\d{6,})\.jsonl")
+
+
+def entry_key(shard: int) -> str:
+    """Object of a shard's own entry."""
+    return f"{MANIFEST}/shard-{shard:06d}.json"
 
 
 def entry_path(root: Path, shard: int) -> Path:
-    """File of a shard's entry."""
-    return root / MANIFEST / f"shard-{shard:06d}.json"
+    """File of a shard's own entry, in a folder."""
+    return root / entry_key(shard)
+
+
+def _part_key(group: int) -> str:
+    return f"{MANIFEST}/part-{group:06d}.jsonl"
+
+
+def _names(place: Place) -> tuple[set[int], dict[int, int]]:
+    """Shards with an entry of their own, and groups with a part and its size in bytes."""
+    shards, parts = set(), {}
+    for name, size in place.list(MANIFEST).items():
+        entry, part = _ENTRY_NAME.fullmatch(name), _PART_NAME.fullmatch(name)
+        if entry and entry_key(int(entry[1])) == f"{MANIFEST}/{name}":
+            shards.add(int(entry[1]))
+        elif part and _part_key(int(part[1])) == f"{MANIFEST}/{name}" and size is not None:
+            parts[int(part[1])] = size
+    return shards, parts
 
 
 def write_entry(
-    root: Path,
+    root: Location | Place,
     spec: DatasetSpec,
     shard: int,
-    arrays: Mapping[str, npt.NDArray[Any]],
+    digests: Mapping[str, str],
     statistics: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write the entry of a shard atomically: the digests of its decoded arrays, and statistics for people."""
+    """Write the entry of a shard: the digests of its stored arrays by name, and statistics for people."""
     ids = spec.shard_range(shard)
     entry: dict[str, Any] = {
         "spec": spec.digest,
         "shard": shard,
         "samples": [ids.start, ids.stop],
-        "arrays": {name: array_digest(np.asarray(array)) for name, array in sorted(arrays.items())},
+        "arrays": dict(sorted(digests.items())),
     }
     if statistics:
         entry["statistics"] = dict(statistics)
-    path = entry_path(root, shard)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(entry, indent=1, sort_keys=True), encoding="utf-8")
-    sync(temporary)
-    temporary.replace(path)
+    place_of(root).write(entry_key(shard), json.dumps(entry, indent=1, sort_keys=True).encode())
     return entry
 
 
-def sync(path: Path) -> None:
-    """Wait until a file lies on the disk: an entry must not outlive a power failure that its data did not."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def scan_entries(root: Location | Place, spec: DatasetSpec, tries: int = 5) -> tuple[Entries, dict[int, str]]:
+    """Entries by shard, and by shard what is wrong with those that cannot be used.
 
-
-def scan_entries(root: Path, spec: DatasetSpec) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
-    """Entries by shard, and by shard what is wrong with those that cannot be used."""
-    entries: dict[int, dict[str, Any]] = {}
+    Parts are read when an entry of theirs is asked for, which then may turn out to be damaged. Where entries vanish
+    while they are read, the manifest is looked at again, ``tries`` times.
+    """
+    place = place_of(root)
+    shards, sizes = _names(place)
+    single: dict[int, dict[str, Any]] = {}
     problems: dict[int, str] = {}
-    for path in sorted((root / MANIFEST).glob("shard-*.json")):
-        name = _ENTRY_NAME.fullmatch(path.name)
-        if name is None or path != entry_path(root, shard := int(name[1])):
-            continue  # not a file of ours
+    for group in sizes:
+        if group >= spec.shards // GROUP:
+            problems[group * GROUP] = "its manifest entry belongs to another dataset"
+    parts = {g: read_part(place, _part_key(g), spec, g * GROUP, GROUP, size) for g, size in sizes.items()}
+    parts = {group: part for group, part in parts.items() if group < spec.shards // GROUP}
+    found = place.read_many([entry_key(shard) for shard in sorted(shards)])
+    if len(found) < len(shards) and tries:  # somebody moves entries into a part right now
+        return scan_entries(place, spec, tries - 1)
+    for key, data in found.items():
+        shard = int(key.removesuffix(".json").rpartition("-")[2])
         try:
-            entries[shard] = _checked(json.loads(path.read_text(encoding="utf-8")), spec, shard)
+            if isinstance(data, Exception):
+                raise data
+            entry = json.loads(data)
+            if not (isinstance(entry, dict) and entry.get("gone") is True and shard // GROUP in parts):
+                single[shard] = checked(entry, spec, shard)
         except (OSError, ValueError, KeyError, TypeError) as error:
             problems[shard] = f"its manifest entry is damaged ({type(error).__name__}: {error})"
-        except DatasetError as error:
-            problems[shard] = error.what
-    return entries, problems
+            if isinstance(error, DatasetError):
+                problems[shard] = error.what
+    return Entries(place, spec, single, parts, GROUP, frozenset(shards - set(single))), problems
 
 
-def _checked(entry: Any, spec: DatasetSpec, shard: int) -> dict[str, Any]:
-    ids = spec.shard_range(shard)
-    if entry["spec"] != spec.digest or shard >= spec.shards:
-        raise DatasetError("its manifest entry belongs to another dataset")
-    arrays = entry["arrays"]
-    sound = isinstance(arrays, dict) and all(isinstance(digest, str) for digest in arrays.values())
-    if entry["shard"] != shard or entry["samples"] != [ids.start, ids.stop] or not sound:
-        raise ValueError("wrong fields")
-    return dict(entry)
+def has_entry(root: Location | Place, spec: DatasetSpec, shard: int) -> bool:
+    """Whether a shard exists right now."""
+    place = place_of(root)
+    try:
+        data = place.read(entry_key(shard))
+    except FileNotFoundError:
+        group = shard // GROUP
+        if group >= spec.shards // GROUP or not place.exists(_part_key(group)):
+            return False
+        return shard in _part_of(place, spec, group)
+    try:
+        checked(json.loads(data), spec, shard)
+    except (ValueError, KeyError, TypeError):  # DatasetError is a ValueError
+        return False
+    return True
 
 
-def read_entries(root: Path, spec: DatasetSpec) -> dict[int, dict[str, Any]]:
+def read_entries(root: Location | Place, spec: DatasetSpec) -> Entries:
     """Entries that exist, by shard.
 
     Raises
@@ -109,22 +151,93 @@ def read_entries(root: Path, spec: DatasetSpec) -> dict[int, dict[str, Any]]:
         If an entry belongs to another spec or is not a manifest entry.
     """
     entries, problems = scan_entries(root, spec)
-    for shard, problem in problems.items():
+    for shard, problem in sorted(problems.items()):
         raise DatasetError(
             f"Shard {shard} cannot be used: {problem}.",
-            where=str(entry_path(root, shard)),
+            where=f"{root}/{entry_key(shard)}",
             next_step=f"wbench verify {root} --repair",
         )
     return entries
 
 
-def remove_leftovers(root: Path) -> None:
-    """Remove half-written files of killed processes; only for the one writer of a dataset."""
-    for pattern in ("*/c/**/*.partial", f"{MANIFEST}/.shard-*.tmp"):
-        for path in root.glob(pattern):
-            path.unlink(missing_ok=True)
+def forget_shards(root: Location | Place, spec: DatasetSpec, shards: Iterable[int]) -> None:
+    """Take the entries of these shards back: they do not exist any more."""
+    place = place_of(root)
+    parts: dict[int, bool] = {}
+    for shard in sorted(shards):
+        group = shard // GROUP
+        if group >= spec.shards // GROUP:  # the last shards have no part; a foreign one is named at its first shard
+            place.remove([entry_key(shard), *([_part_key(group)] if shard % GROUP == 0 else [])])
+            continue
+        if group not in parts:
+            parts[group] = place.exists(_part_key(group))
+        if parts[group]:
+            place.write(entry_key(shard), json.dumps({"gone": True, "shard": shard}).encode())
+        else:
+            place.remove([entry_key(shard)])
+
+
+def _part_of(place: Place, spec: DatasetSpec, group: int) -> Part:
+    size = _names(place)[1].get(group)
+    return Part() if size is None else read_part(place, _part_key(group), spec, group * GROUP, GROUP, size)
+
+
+def full_groups(root: Location | Place, spec: DatasetSpec) -> list[int]:
+    """Groups that can be compacted: all entries are there, some of them still on their own."""
+    shards, parts = _names(place_of(root))
+    counts = np.bincount([shard // GROUP for shard in shards if shard < spec.shards], minlength=1)
+    return [
+        g for g in np.flatnonzero(counts).tolist() if g < spec.shards // GROUP and (counts[g] == GROUP or g in parts)
+    ]
+
+
+def compact(root: Location | Place, spec: DatasetSpec, group: int) -> bool:
+    """Move the entries of a group into one part; nothing happens while one of its shards is missing or being written.
+
+    It may be killed at any moment and run again: the part is written whole before any entry is removed.
+
+    Returns
+    -------
+    bool
+        Whether the group lies in one part now.
+    """
+    place = place_of(root)
+    if group >= spec.shards // GROUP:
+        return False
+    with place.claim(group * GROUP, GROUP) as mine:
+        if not mine:
+            return False
+        shards = range(group * GROUP, (group + 1) * GROUP)
+        own = place.read_many([entry_key(shard) for shard in shards])
+        part = _part_of(place, spec, group)
+        part.load(place)
+        lines = []
+        for shard in shards:
+            data = own.get(entry_key(shard))
+            try:
+                found = part.entry(shard, spec) if data is None else checked(_parsed(data), spec, shard)
+            except (OSError, ValueError, KeyError, TypeError):
+                return False
+            lines.append(json.dumps(found, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+        body = b"".join(lines)
+        head = canonical_json({"spec": spec.digest, "first": shards.start, "entries": GROUP, "bytes": len(body)})
+        if own:
+            place.write(_part_key(group), head.encode() + b"\n" + body)
+            place.remove(own)
+    return True
+
+
+def _parsed(data: bytes | Exception) -> Any:
+    if isinstance(data, Exception):
+        raise data
+    return json.loads(data)
 
 
 def content_digest(entries: Mapping[int, Mapping[str, Any]]) -> str:
     """Digest of the bits: of all shards' array digests, in order."""
-    return value_digest([[shard, entries[shard]["arrays"]] for shard in sorted(entries)])
+    # The digest of the canonical JSON of [[shard, arrays], …], which for a million shards nobody wants in memory.
+    state = hashlib.sha256(b"[")
+    for position, shard in enumerate(sorted(entries)):
+        state.update(("," if position else "").encode() + canonical_json([shard, entries[shard]["arrays"]]).encode())
+    state.update(b"]")
+    return "sha256:" + state.hexdigest()

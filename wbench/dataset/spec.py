@@ -7,17 +7,38 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from wbench import registry
 from wbench.dataset.schema import SCHEMA_VERSION
 from wbench.digest import value_digest
 from wbench.errors import SpecError, UnknownNameError
 
-__all__ = ["SIZES", "DatasetSpec", "Recipe", "Size", "check_size", "explain_validation", "load_recipe"]
+__all__ = [
+    "SIZES",
+    "STORAGES",
+    "DatasetSpec",
+    "Recipe",
+    "Size",
+    "Storage",
+    "check_size",
+    "check_storage",
+    "explain_validation",
+    "load_recipe",
+]
 
 Size = Literal["tiny", "standard", "large"]
 SIZES: tuple[Size, ...] = get_args(Size)
+#: How channels lie in the store (:mod:`wbench.dataset.encoding`).
+Storage = Literal["lossless", "rounded", "float16"]
+STORAGES: tuple[Storage, ...] = get_args(Storage)
 
 
 class _Frozen(BaseModel):
@@ -42,6 +63,7 @@ class Recipe(_Frozen):
     seed: int = Field(ge=0)
     block: int = Field(gt=0)
     sizes: dict[Size, SizeSpec]
+    storage: Storage = "lossless"
     params: dict[str, Any] = {}
     #: Ranges that every shard is held against (:mod:`wbench.run.expect`). They refuse shards and change none, so they
     #: are not part of the spec and its digest.
@@ -66,6 +88,13 @@ class DatasetSpec(_Frozen):
     params: dict[str, Any]
     size: Size
     schema_version: int = SCHEMA_VERSION
+    storage: Storage = "lossless"
+
+    @model_serializer(mode="wrap")
+    def _serialize(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A field that came later is left out at its default, so that digests of earlier datasets stay what they are.
+        fields: dict[str, Any] = handler(self)
+        return {name: value for name, value in fields.items() if (name, value) != ("storage", "lossless")}
 
     @cached_property
     def digest(self) -> str:
@@ -99,6 +128,13 @@ def check_size(size: str) -> Size:
     if size not in SIZES:
         raise UnknownNameError("size", size, SIZES, next_step="--size tiny|standard|large")
     return size
+
+
+def check_storage(storage: str) -> Storage:
+    """Return the storage, or raise :class:`UnknownNameError`."""
+    if storage not in STORAGES:
+        raise UnknownNameError("storage", storage, STORAGES, next_step="--storage lossless|rounded|float16")
+    return storage
 
 
 def explain_validation(error: ValidationError) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from wbench.channel.delay import energy_taps
+from wbench.dataset.encoding import achieved
 from wbench.dataset.look import Look, take_look
 from wbench.dataset.reader import Dataset
 
-__all__ = ["array_rows", "array_text", "band_text", "byte_text", "frequency_text", "summary_rows"]
+__all__ = ["array_rows", "array_text", "band_text", "byte_text", "frequency_text", "storage_rows", "summary_rows"]
 
 
 def summary_rows(dataset: Dataset, look: Look | None = None) -> list[tuple[str, str]]:
@@ -41,6 +42,7 @@ def summary_rows(dataset: Dataset, look: Look | None = None) -> list[tuple[str, 
         ("samples", f"{spec.samples:,}"),
         ("written", f"{spec.shards - len(dataset.missing_shards):,} of {spec.shards:,} shards"),
         ("size", _sizes(dataset)),
+        *storage_rows(dataset),
     ]
     rows += _radio_rows(attributes)
     if look is not None:
@@ -80,6 +82,17 @@ def _sizes(dataset: Dataset) -> str:
     arrays = [dataset.array(name) for name in dataset.array_names]
     total = sum(array.nbytes for array in arrays)
     return f"{byte_text(total)} ({byte_text(total / max(1, len(dataset)))} a sample)"
+
+
+def storage_rows(dataset: Dataset) -> list[tuple[str, str]]:
+    """What lossy storage achieved, a line for each array; none for lossless datasets."""
+    rows = []
+    for name, a in achieved(dataset.entries).items():
+        whole = dataset.array(name).nbytes / max(1, len(dataset))
+        loss = f"NMSE {a['nmse_db']:.1f} dB, {a['nmse_worst_db']:.1f} dB at worst"
+        size = f"{byte_text(a['bytes'])} a sample instead of {byte_text(whole)}"
+        rows.append(("storage", f"{name} {dataset.spec.storage}: {loss}; {size}"))
+    return rows
 
 
 def _radio_rows(attributes: Mapping[str, Any]) -> list[tuple[str, str]]:

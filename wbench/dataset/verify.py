@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wbench.dataset.manifest import entry_path, scan_entries
+from wbench.dataset.manifest import scan_entries
 from wbench.dataset.reader import Dataset
 from wbench.digest import array_digest
+from wbench.errors import DatasetError, WBenchError
 
-__all__ = ["ShardProblem", "forget_shards", "verify_dataset"]
+__all__ = ["ShardProblem", "verify_dataset"]
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ def verify_dataset(dataset: Dataset, advance: Callable[[int], None] | None = Non
     advance : callable, optional
         Called with the number of samples after each shard, for a progress bar.
     """
-    entries, unusable = scan_entries(dataset.path, dataset.spec)
+    entries, unusable = scan_entries(dataset.place, dataset.spec)
     found = dict(unusable)
     for shard in range(dataset.spec.shards):
         if shard in entries:
-            problem = _check(dataset, shard, entries[shard])
+            problem = _check(dataset, shard, entries)
             if problem:
                 found[shard] = problem
         else:
@@ -48,21 +48,21 @@ def verify_dataset(dataset: Dataset, advance: Callable[[int], None] | None = Non
     return [ShardProblem(shard, found[shard]) for shard in sorted(found)]
 
 
-def _check(dataset: Dataset, shard: int, entry: dict[str, Any]) -> str | None:
+def _check(dataset: Dataset, shard: int, entries: Mapping[int, dict[str, Any]]) -> str | None:
     ids = dataset.spec.shard_range(shard)
-    if set(entry["arrays"]) != set(dataset.array_names):
+    try:
+        entry = entries[shard]
+    except DatasetError as error:
+        return f"its manifest entry is damaged ({error.why})"
+    if set(entry["arrays"]) != set(dataset.stored_names):
         return "foreign: its arrays are not those of the dataset"
     for name, expected in entry["arrays"].items():
         try:
-            values = np.asarray(dataset.array(name)[ids.start : ids.stop])
+            values = np.asarray(dataset.stored(name)[ids.start : ids.stop])
+        except WBenchError:
+            raise  # the storage does not answer: that says nothing about the shard
         except Exception as error:  # whatever a damaged store makes zarr raise, the shard is damaged
             return f"damaged: {name} cannot be decoded ({type(error).__name__}: {error})"
         if array_digest(values) != expected:
             return f"damaged: {name} has other bits than were written"
     return None
-
-
-def forget_shards(root: Path, shards: Iterable[int]) -> None:
-    """Remove the manifest entries of these shards: they do not exist any more."""
-    for shard in shards:
-        entry_path(root, shard).unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -29,6 +30,7 @@ from wbench.result import (
 )
 from wbench.run.cell import Answer, Cell, answer_cell, prepare, regime_of, result_key
 from wbench.run.executors import one_thread
+from wbench.run.fingerprint import shipped_verdict
 from wbench.run.plan import load_task
 from wbench.run.progress import progress
 from wbench.run.score import PREDICTIONS, score_predictions
@@ -169,6 +171,8 @@ def _checked_task(task: Task) -> Task:
     for metric in task.spec.metrics:
         get_metric(metric)
     _ = task.meta  # does the family accept the dataset?
+    for dataset in task.datasets.values():
+        shipped_verdict(dataset)  # read once, and before hours of work rather than after
     return task
 
 
@@ -257,15 +261,7 @@ def _save(
             primary=task.spec.primary,
             size=task.dataset("test").spec.size,
         ),
-        datasets=tuple(
-            DatasetRecord(
-                recipe=recipe,
-                spec_digest=dataset.spec.digest,
-                content_digest=dataset.content_digest,
-                split_digest=task.split_digest(recipe),
-            )
-            for recipe, dataset in task.datasets.items()
-        ),
+        datasets=tuple(_dataset_record(task, recipe) for recipe in task.datasets),
         model=ModelRecord(
             name=info.name,
             revision=info.revision,
@@ -299,3 +295,16 @@ def _save(
     )
     write_result(result, folder / "result.json")
     return result
+
+
+def _dataset_record(task: Task, recipe: str) -> DatasetRecord:
+    dataset = task.datasets[recipe]
+    verdict = shipped_verdict(dataset)
+    return DatasetRecord(
+        recipe=recipe,
+        spec_digest=dataset.spec.digest,
+        content_digest=dataset.content_digest,
+        split_digest=task.split_digest(recipe),
+        verdict=verdict.kind if verdict else None,
+        worst_db=verdict.worst_db if verdict and math.isfinite(verdict.worst_db) else None,
+    )

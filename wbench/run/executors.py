@@ -7,15 +7,18 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, TypeVar
 
 from wbench.errors import WBenchError
 
 __all__ = ["cpu_count", "one_thread", "run_units", "worker_pool"]
 
+#: Units that an executor has been given at most: a million futures would be gigabytes.
+AHEAD = 512
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 Unit = TypeVar("Unit")
 Value = TypeVar("Value")
@@ -104,19 +107,42 @@ def run_units(
                     yield unit, error
         return
     futures: dict[Future[Value], Unit] = {}
-    with _interrupts_held():
-        for unit in units:
-            futures[pool.submit(function, *arguments, unit)] = unit
-    for future in as_completed(futures):
+    rest = iter(units)
+    while True:
+        with _interrupts_held():
+            for unit in islice(rest, AHEAD - len(futures)):
+                futures[_submit(pool, function, *arguments, unit)] = unit
+        if not futures:
+            return
+        for future in wait(futures, return_when=FIRST_COMPLETED).done:
+            yield futures.pop(future), _outcome(future)
+
+
+def _submit(pool: Executor, function: Callable[..., Value], *arguments: Any) -> Future[Value]:
+    try:
+        return pool.submit(function, *arguments)
+    except BrokenProcessPool as error:  # its units fail one by one, like those that it had
+        future: Future[Value] = Future()
+        future.set_exception(error)
+        return future
+
+
+def _outcome(future: Future[Any]) -> Any:
+    try:
         failure = future.exception()
-        if failure is None:
-            yield futures[future], future.result()
-        elif isinstance(failure, BrokenProcessPool):
-            yield futures[future], _explain_broken(failure)
-        elif isinstance(failure, Exception):
-            yield futures[future], failure
-        else:
-            raise failure
+    except CancelledError as error:  # nobody here cancels
+        raise WBenchError(
+            "The scheduler was lost, and with it what it had been given.",
+            why="it ended, or cannot be reached any more",
+            next_step="start it again; the same command carries on, what is finished is kept",
+        ) from error
+    if failure is None:
+        return future.result()
+    if isinstance(failure, BrokenProcessPool):
+        return _explain_broken(failure)
+    if isinstance(failure, Exception):
+        return failure
+    raise failure
 
 
 def _explain_broken(error: BrokenProcessPool) -> Exception:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +14,12 @@ import numpy as np
 from wbench.channel import statistics
 from wbench.channel.array import Array
 from wbench.channel.synthesis import synthesize_bands
-from wbench.dataset.manifest import MANIFEST, remove_leftovers, scan_entries
+from wbench.dataset.place import FolderPlace, Location, Place, place_of
 from wbench.dataset.reader import Dataset, open_dataset
 from wbench.dataset.schema import SCHEMA_VERSION, STANDARD, ArraySpec, channel_spec
 from wbench.dataset.spec import DatasetSpec, load_recipe
-from wbench.dataset.verify import forget_shards
 from wbench.dataset.writer import create_dataset, read_attributes, write_shard
 from wbench.errors import (
-    DatasetError,
-    OutputConflictError,
     PluginError,
     SimulationError,
     SpecError,
@@ -32,9 +28,8 @@ from wbench.errors import (
 )
 from wbench.generator import Arrays, Block, Generator, Layout, Session
 from wbench.provenance import provenance
-from wbench.run.executors import run_units, worker_pool
+from wbench.run.fill import Share, check_share, fill
 from wbench.run.plan import build_spec, dataset_path, load_generator
-from wbench.run.progress import progress
 from wbench.run.validate import ShardCheck, check_block, expectations
 
 __all__ = ["GenerationReport", "array_specs", "generate", "make_shard", "repair", "simulate_block"]
@@ -49,37 +44,48 @@ class GenerationReport:
 
     Attributes
     ----------
-    path : Path
-        The dataset folder.
+    place : Place
+        Where the dataset lies.
     spec : DatasetSpec
         What was asked for.
     made, kept : int
-        Shards made now, and shards that were there.
+        Shards made now, and shards that were there or that others made meanwhile.
     failures : dict of int to str
         Shards that failed, with the cause.
     """
 
-    path: Path
+    place: Place
     spec: DatasetSpec
     made: int
     kept: int
     failures: dict[int, str]
 
+    @property
+    def path(self) -> Path | str:
+        """The dataset's folder, or its URL."""
+        return self.place.path
+
     def open(self) -> Dataset:
         """Open the dataset."""
-        return open_dataset(self.path)
+        return open_dataset(self.place)
 
 
 def generate(
     recipe: str | Path,
     *,
     size: str = "standard",
-    out: str | Path | None = None,
+    out: Location | None = None,
     seed: int | None = None,
+    storage: str | None = None,
     workers: int = 1,
+    dask: str | None = None,
+    shards: Share | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     show_progress: bool = False,
 ) -> GenerationReport:
     """Generate a recipe's dataset; carry on where an earlier run stopped.
+
+    Several processes may generate one dataset at the same time; they share the work.
 
     Parameters
     ----------
@@ -87,12 +93,20 @@ def generate(
         Registry name or a ``.toml`` file.
     size : {"tiny", "standard", "large"}
         How many samples.
-    out : path, optional
-        Dataset folder; default ``$WBENCH_DATA/RECIPE-SIZE.zarr``.
+    out : path or str, optional
+        Dataset folder, or a URL of any storage that fsspec knows; default ``$WBENCH_DATA/RECIPE-SIZE.zarr``.
     seed : int, optional
         Root seed instead of the recipe's.
+    storage : {"lossless", "rounded", "float16"}, optional
+        How channels are stored instead of the recipe's way; see :mod:`wbench.dataset.encoding`.
     workers : int
         Worker processes; 1 runs here. The bits do not depend on it.
+    dask : str, optional
+        Address of a Dask scheduler whose workers do the work instead. They must reach the same ``out``.
+    shards : (int, int), optional
+        (I, N): make only shards whose number is I modulo N, 0 ≤ I < N.
+    storage_options : mapping, optional
+        Arguments of the storage behind a URL; its own configuration and environment variables hold as well.
     show_progress : bool
         Show a progress bar on standard error.
 
@@ -106,22 +120,32 @@ def generate(
     UnknownNameError, SpecError
         The recipe, size or a parameter is wrong.
     OutputConflictError
-        The folder holds another dataset, or another process is writing it.
-    MissingDependencyError
-        The simulator is not installed.
+        The place holds another dataset, or another process holds a shard and does not finish it.
+    MissingError
+        The simulator is not installed, or a storage or scheduler does not answer.
     """
     _check_workers(workers)
-    spec, generator, params, licence = build_spec(recipe, size, seed)
-    root = Path(out) if out is not None else dataset_path(spec.recipe, size, seed)
+    share = None if shards is None else check_share(shards)
+    spec, generator, params, licence = build_spec(recipe, size, seed, storage=storage)
+    place = place_of(
+        out if out is not None else dataset_path(spec.recipe, size, seed, storage=storage), storage_options
+    )
     layout = _layout(generator, params, spec.generator)
-    attributes = _attributes(spec, layout, licence, generator.provenance())
-    attributes |= {"expect": expectations(load_recipe(recipe), array_specs(layout))}
-    create_dataset(root, spec, array_specs(layout), attributes)
-    return _fill(root, spec, workers, show_progress)
+    specs = array_specs(layout)
+    expect = expectations(load_recipe(recipe), specs)
+    create_dataset(
+        place,
+        spec,
+        specs,
+        lambda: {**_attributes(spec, layout, licence, generator.provenance()), "expect": expect},
+    )
+    if dask is not None and isinstance(place, FolderPlace):
+        place = FolderPlace(place.path.absolute())  # workers have another current folder
+    return _fill(place, spec, share=share, workers=workers, dask=dask, show_progress=show_progress)
 
 
 def repair(
-    path: str | Path, shards: Iterable[int] = (), *, workers: int = 1, show_progress: bool = False
+    path: Location | Place, shards: Iterable[int] = (), *, workers: int = 1, show_progress: bool = False
 ) -> GenerationReport:
     """Make these shards of an existing dataset again and the missing ones, from the spec that it carries.
 
@@ -140,7 +164,7 @@ def repair(
             where=str(path),
             next_step="install the wbench that made it, or generate the dataset anew elsewhere",
         )
-    return _fill(dataset.path, spec, workers, show_progress, again=frozenset(shards))
+    return _fill(dataset.place, spec, again=frozenset(shards), workers=workers, show_progress=show_progress)
 
 
 def _check_workers(workers: int) -> None:
@@ -157,50 +181,10 @@ def _layout(generator: Generator, params: Any, name: str) -> Layout:
         raise PluginError(f"Generator {name!r} has no layout for these parameters.", why=repr(error)) from error
 
 
-def _fill(
-    root: Path, spec: DatasetSpec, workers: int, show_progress: bool, again: frozenset[int] = frozenset()
-) -> GenerationReport:
-    """Make all shards that have no usable manifest entry, and those of ``again``."""
-    with _single_writer(root):
-        there, unusable = scan_entries(root, spec)
-        forget_shards(root, {*unusable, *again})
-        there = {shard: entry for shard, entry in there.items() if shard not in again}
-        remove_leftovers(root)
-        todo = [shard for shard in range(spec.shards) if shard not in there]
-        failures: dict[int, str] = {}
-        samples = sum(len(spec.shard_range(shard)) for shard in todo)
-        pool_context = worker_pool(min(workers, len(todo))) if workers > 1 and len(todo) > 1 else nullcontext()
-        bar = progress(
-            f"{spec.recipe} ({spec.size})", spec.samples, "samples", done=spec.samples - samples, show=show_progress
-        )
-        with bar as advance, pool_context as pool, _closing_sessions():
-            for shard, value in run_units(make_shard, todo, (root, spec), pool):
-                if isinstance(value, Exception):
-                    if isinstance(value, WBenchError) and value.exit_code == 3:
-                        raise value  # a missing simulator fails every shard alike
-                    failures[shard] = str(value) if isinstance(value, WBenchError) else _cause(value)
-                advance(len(spec.shard_range(shard)), "")
-    return GenerationReport(root, spec, len(todo) - len(failures), len(there), failures)
-
-
-def _cause(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-@contextmanager
-def _single_writer(root: Path) -> Iterator[None]:
-    path = root / MANIFEST / "lock"
-    with ExitStack() as stack:
-        try:
-            path.parent.mkdir(exist_ok=True)
-            fcntl.flock(stack.enter_context(path.open("w")), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputConflictError(
-                "Another process is writing this dataset.", where=str(root), next_step="wait for it, or stop it"
-            ) from error
-        except OSError as error:
-            raise DatasetError("The dataset cannot be written.", where=str(path), why=str(error)) from error
-        yield
+def _fill(place: Place, spec: DatasetSpec, **options: Any) -> GenerationReport:
+    with _closing_sessions():
+        done = fill(place, spec, make_shard, **options)
+    return GenerationReport(place, spec, done.made, done.kept, done.failures)
 
 
 def array_specs(layout: Layout) -> list[ArraySpec]:
@@ -271,12 +255,14 @@ def _closing_sessions() -> Iterator[None]:
             _sessions.popitem()[1][2].close()
 
 
-def make_shard(root: Path, spec: DatasetSpec, shard: int) -> dict[str, Any]:
+def make_shard(root: Location | Place, spec: DatasetSpec, shard: int) -> dict[str, Any]:
     """Simulate and write one shard: a pure function of its arguments, to be run anywhere."""
     from wbench.run.executors import one_thread
 
+    place = place_of(root)
+    expect = read_attributes(place).get("expect")  # first: where there is no storage, nothing needs simulating
     layout, session = _session(spec)
-    check = ShardCheck(root, spec, shard, layout, read_attributes(root).get("expect"))
+    check = ShardCheck(place, spec, shard, layout, expect)
     try:
         with check.keeping_failures(), one_thread():
             parts = [Block(index, ids, spec.seed) for index, ids in spec.blocks_of(shard)]
@@ -289,7 +275,7 @@ def make_shard(root: Path, spec: DatasetSpec, shard: int) -> dict[str, Any]:
         with suppress(Exception):
             _sessions.pop(spec.digest)[2].close()
         raise
-    return write_shard(root, spec, shard, arrays, found)
+    return write_shard(place, spec, shard, arrays, found)
 
 
 def simulate_block(layout: Layout, session: Session, block: Block, check: ShardCheck | None = None) -> Arrays:

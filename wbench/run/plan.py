@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from wbench import registry
 from wbench.dataset.reader import Dataset, open_dataset
-from wbench.dataset.spec import DatasetSpec, check_size, explain_validation, load_recipe
+from wbench.dataset.spec import DatasetSpec, check_size, check_storage, explain_validation, load_recipe
 from wbench.errors import DatasetError, DatasetNotFoundError, PluginError, SpecError, UnknownNameError
 from wbench.generator import Generator, GeneratorParams
 from wbench.task.base import Task, family_class
@@ -58,14 +58,21 @@ def load_generator(name: str, *, ready: bool = True) -> Generator:
 
 
 def build_spec(
-    recipe: str | Path, size: str = "standard", seed: int | None = None, *, ready: bool = True
+    recipe: str | Path,
+    size: str = "standard",
+    seed: int | None = None,
+    *,
+    storage: str | None = None,
+    ready: bool = True,
 ) -> tuple[DatasetSpec, Generator, Any, str]:
     """Resolve a recipe: its dataset spec, generator, checked parameters and data licence.
+
+    A seed and a storage replace those of the recipe.
 
     Raises
     ------
     UnknownNameError, SpecError
-        Unknown recipe, size or generator; a wrong parameter.
+        Unknown recipe, size, storage or generator; a wrong parameter.
     MissingDependencyError
         The simulator is not installed, and ``ready`` asks for it.
     """
@@ -92,13 +99,16 @@ def build_spec(
         shard_blocks=table.sizes[checked].shard_blocks,
         params=params.model_dump(mode="json"),
         size=checked,
+        storage=table.storage if storage is None else check_storage(storage),
     )
     return spec, generator, params, table.licence
 
 
-def dataset_path(recipe: str, size: str, seed: int | None = None, data: str | Path | None = None) -> Path:
-    """Where a recipe's dataset lies by default: ``DATA/RECIPE-SIZE[-sSEED].zarr``."""
-    suffix = "" if seed is None else f"-s{seed}"
+def dataset_path(
+    recipe: str, size: str, seed: int | None = None, data: str | Path | None = None, storage: str | None = None
+) -> Path:
+    """Where a recipe's dataset lies by default: ``DATA/RECIPE-SIZE[-sSEED][-STORAGE].zarr``."""
+    suffix = ("" if seed is None else f"-s{seed}") + ("" if storage is None else f"-{storage}")
     return data_root(data) / f"{recipe}-{size}{suffix}.zarr"
 
 

@@ -7,7 +7,7 @@ stored in the shard's manifest entry.
 
 from __future__ import annotations
 
-import shutil
+import io
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,17 +19,17 @@ import numpy.typing as npt
 
 from wbench.channel.delay import cyclic_prefix_s, energy_taps, late_energy
 from wbench.channel.rays import Rays
-from wbench.dataset.manifest import MANIFEST
+from wbench.dataset.place import MANIFEST, Location, Place, place_of
 from wbench.dataset.schema import ArraySpec
 from wbench.dataset.spec import DatasetSpec, Recipe
 from wbench.errors import SimulationError, WBenchError
 from wbench.generator import Arrays, Block, Layout
 from wbench.run.expect import check_expectations, describe, require_known
 
-__all__ = ["FAILED", "ShardCheck", "check_block", "expectations", "failed_path"]
+__all__ = ["FAILED_FOLDER", "ShardCheck", "check_block", "expectations", "failed_path"]
 
-#: Folder of the shards that were refused, inside the manifest folder.
-FAILED: Final = "failed"
+#: Folder of the shards that were refused.
+FAILED_FOLDER: Final = f"{MANIFEST}/failed"
 #: What is kept of a refused shard at most.
 KEPT_SAMPLES: Final = 64
 KEPT_BYTES: Final = 16 << 20
@@ -64,7 +64,11 @@ def expectations(recipe: Recipe, specs: list[ArraySpec]) -> dict[str, list[float
 
 def failed_path(root: Path, shard: int) -> Path:
     """Folder of a refused shard: ``cause.txt`` and, where there were any, ``arrays.npz``."""
-    return root / MANIFEST / FAILED / f"shard-{shard:06d}"
+    return root / _failed_key(shard)
+
+
+def _failed_key(shard: int) -> str:
+    return f"{FAILED_FOLDER}/shard-{shard:06d}"
 
 
 class ShardCheck:
@@ -72,8 +76,8 @@ class ShardCheck:
 
     Parameters
     ----------
-    root : Path
-        Dataset folder.
+    root : path or Place
+        Where the dataset lies.
     spec : DatasetSpec
         What was asked for.
     shard : int
@@ -86,13 +90,13 @@ class ShardCheck:
 
     def __init__(
         self,
-        root: Path,
+        root: Location | Place,
         spec: DatasetSpec,
         shard: int,
         layout: Layout,
         expect: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
-        self._root, self._spec, self._shard = root, spec, shard
+        self._place, self._spec, self._shard = place_of(root), spec, shard
         self._expect = dict(expect or {})
         self._prefix: float | None = layout.attributes.get("cyclic_prefix_s")
         self._bands: tuple[str, ...] = ()
@@ -154,17 +158,16 @@ class ShardCheck:
     @contextmanager
     def keeping_failures(self) -> Iterator[None]:
         """Keep a refused shard aside with its cause; forget an earlier refusal on success."""
-        place = failed_path(self._root, self._shard)
         try:
             yield
         except Exception as error:
             if not (isinstance(error, WBenchError) and error.exit_code == 3):  # a missing simulator is not the shard's
-                with suppress(OSError):  # a full disk must not hide the cause
-                    self._keep(place, error)
+                with suppress(OSError, WBenchError):  # a full disk must not hide the cause
+                    self._keep(error)
             raise
-        shutil.rmtree(place, ignore_errors=True)
+        self._place.remove_folder(_failed_key(self._shard))
 
-    def _keep(self, place: Path, error: Exception) -> None:
+    def _keep(self, error: Exception) -> None:
         ids, arrays = self._seen
         kept, left_out = _bounded(arrays, ids, getattr(error, "rows", ()))
         lines = [
@@ -178,11 +181,13 @@ class ShardCheck:
         if left_out:
             lines.append(f"too large to keep: {', '.join(left_out)}")
         lines.append("Generate again: only this shard and others without a manifest entry are made.")
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        (place / "cause.txt").write_text("\n\n".join(lines) + "\n", encoding="utf-8")
+        folder = _failed_key(self._shard)
+        self._place.remove_folder(folder)
+        self._place.write(f"{folder}/cause.txt", ("\n\n".join(lines) + "\n").encode())
         if kept:
-            np.savez(place / "arrays.npz", allow_pickle=False, **kept)
+            stream = io.BytesIO()
+            np.savez(stream, allow_pickle=False, **kept)
+            self._place.write(f"{folder}/arrays.npz", stream.getvalue())
 
 
 def _bounded(

@@ -134,7 +134,7 @@ class TvSolver:
     def _block(self, b: Floats, threshold: float, coupling: Coupling, iterations: int) -> Floats:
         """ADMM in scaled form: v = Du + c; c ← projection of v on the dual ball; w = v - c; w - c enters the u step."""
         constant = (b @ self.matrix) * self.matrix.dtype.type(FIDELITY)
-        u = np.zeros((len(b), *self.shape), b.dtype)
+        u: Floats = np.zeros((len(b), *self.shape), b.dtype)
         rest = constant.reshape(u.shape).copy()  # right-hand side of the u step
         c, v = np.zeros((2, *u.shape), b.dtype), np.empty((2, *u.shape), b.dtype)
         level = b.dtype.type(threshold)

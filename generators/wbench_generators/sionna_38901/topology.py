@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wbench.channel.tr38901 import los_probability
 from wbench.generator import Block
 from wbench_generators.sionna_38901.params import SionnaParams
 
-__all__ = ["Drops", "draw_drops", "los_probability"]
+__all__ = ["Drops", "draw_drops"]
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -83,31 +84,3 @@ def draw_drops(params: SionnaParams, block: Block) -> Drops:
         share = {"los": 1.0, "nlos": 0.0}[params.los] if isinstance(params.los, str) else params.los
     los = block.rng("los").random(n) < share
     return Drops(bs, ue.astype(np.float32), velocity.astype(np.float32), los)
-
-
-def los_probability(scenario: str, distance_2d: F64, ue_height: float = 1.5) -> F64:
-    """LoS probability of TR 38.901 V19.2, Table 7.4.2-1, outdoor users (InH: indoor).
-
-    Parameters
-    ----------
-    scenario : {"umi", "uma", "rma", "inh-open", "inh-mixed"}
-        The scenario.
-    distance_2d : ndarray, float64 [B]
-        2-D distance in m.
-    ue_height : float
-        UE height in m; matters in UMa above 13 m only.
-    """
-    d = np.maximum(distance_2d, 1e-3)
-    if scenario == "umi":
-        return np.where(d <= 18, 1.0, 18 / d + np.exp(-d / 36) * (1 - 18 / d))
-    if scenario == "uma":
-        c = max(0.0, (ue_height - 13) / 10) ** 1.5
-        high = 1 + c * 1.25 * (d / 100) ** 3 * np.exp(-d / 150)
-        return np.where(d <= 18, 1.0, (18 / d + np.exp(-d / 63) * (1 - 18 / d)) * high)
-    if scenario == "rma":
-        return np.where(d <= 10, 1.0, np.exp(-(d - 10) / 1000))
-    if scenario == "inh-open":
-        near, far = np.exp(-(d - 5) / 70.8), 0.54 * np.exp(-(d - 49) / 211.7)
-        return np.where(d <= 5, 1.0, np.where(d <= 49, near, far))
-    near, far = np.exp(-(d - 1.2) / 4.7), 0.32 * np.exp(-(d - 6.5) / 32.6)
-    return np.where(d <= 1.2, 1.0, np.where(d < 6.5, near, far))

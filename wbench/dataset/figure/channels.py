@@ -110,9 +110,14 @@ def _spectra(h: Channel, tx: dict[str, Any], axis: str) -> F64:
 
 def power_delay_profile(axes: Axes, look: Look, figures: ChannelFigures) -> None:
     """Mean power-delay profile of LoS and NLoS links in each band."""
-    finest = min((1 / (b["subcarriers"] * b["spacing_hz"]) for b in look.bands.values()), default=0.0)
+    if max((band["subcarriers"] for band in look.bands.values()), default=0) < 4:
+        title(axes, "Power-delay profile")
+        return empty(axes, "fewer than four subcarriers resolve no delay")
+    finest = min(1 / (b["subcarriers"] * b["spacing_hz"]) for b in look.bands.values())
     title(axes, "Power-delay profile", f"mean of links of unit energy; resolution {_seconds(finest)}")
     styles = ["-", (0, (1, 1.2)), (0, (4, 1, 1, 1))]
+    known = look.values("los") is not None
+    states = [(1, LOS, "LoS"), (0, NLOS, "NLoS")] if known else [(0, INK, "all")]
     far, several = 0.0, len(figures.profiles) > 1
     for (name, profile), style in zip(figures.profiles.items(), styles, strict=False):
         band = look.bands[name]
@@ -122,8 +127,8 @@ def power_delay_profile(axes: Axes, look: Look, figures: ChannelFigures) -> None
         early = delay < -0.25 / band["spacing_hz"]
         delay = np.where(early, delay + 1 / band["spacing_hz"], delay)
         order = np.argsort(delay)
-        for state, colour, text in ((1, LOS, "LoS"), (0, NLOS, "NLoS")):
-            if not np.isfinite(profile[state]).all():
+        for state, colour, text in states:
+            if not np.isfinite(profile[state]).all() or not profile[state].any():
                 continue
             power = np.fft.fftshift(profile[state])
             level = 10 * np.log10(np.maximum(power / power.max(), 1e-9))[order]
@@ -132,7 +137,7 @@ def power_delay_profile(axes: Axes, look: Look, figures: ChannelFigures) -> None
             above = delay[order][level > FLOOR_DB + 10]
             far = max(far, float(above.max()) if len(above) else 0.0)
     if not axes.lines:
-        return empty(axes, "no channel with subcarriers")
+        return empty(axes, "no link with a path")
     prefix = cyclic_prefix_s(b["spacing_hz"] for b in look.bands.values())
     right = 1e6 * max(1.05 * far, 4 * finest)
     axes.set(xlabel="delay (µs)", ylabel="power (dB)", ylim=(FLOOR_DB, 2), xlim=(-0.15 * right, right))
@@ -153,21 +158,25 @@ def angular_spectrum(figure: Figure, axes: Axes, look: Look, figures: ChannelFig
     if figures.axis is None or not len(figures.spectrum):
         title(axes, "Angular spectrum, Tx")
         return empty(axes, "the Tx array has a single element")
-    title(axes, "Angular spectrum, Tx", f"{figures.axis}; dashed: straight to the user")
-    if look.direction is None:
+    cosine = np.full(len(figures.positions), np.nan)
+    if look.direction is not None:
+        cosine = look.direction[figures.positions, 1 if figures.axis == "horizontal" else 2]
+    known = np.isfinite(cosine)
+    if not known.any():
+        title(axes, "Angular spectrum, Tx", f"{figures.axis}, mean of all links")
         mean = figures.spectrum.mean(axis=0)
-        axes.plot(DIRECTIONS, 10 * np.log10(mean / mean.max()), color=INK)
+        axes.plot(DIRECTIONS, 10 * np.log10(np.maximum(mean / max(mean.max(), 1e-300), 1e-9)), color=INK)
         axes.set(xlabel="direction (°)", ylabel="power (dB)", xlim=(-90, 90))
         return None
-    cosine = look.direction[figures.positions, 1 if figures.axis == "horizontal" else 2]
-    user = np.degrees(np.arcsin(np.clip(cosine, -1, 1)))
+    title(axes, "Angular spectrum, Tx", f"{figures.axis}; dashed: straight to the user")
+    spectrum, user = figures.spectrum[known], np.degrees(np.arcsin(np.clip(cosine[known], -1, 1)))
     bins = int(np.clip(len(user) // 12, 4, 30))
     edges = np.linspace(user.min(), user.max() + 1e-6, bins + 1)
     which = np.searchsorted(edges, user, side="right") - 1
     image = np.full((bins, len(DIRECTIONS)), np.nan)
     for i in range(bins):
         if (which == i).any():
-            mean = figures.spectrum[which == i].mean(axis=0)
+            mean = spectrum[which == i].mean(axis=0)
             image[i] = 10 * np.log10(np.maximum(mean / max(mean.max(), 1e-300), 1e-9))
     centres = (edges[:-1] + edges[1:]) / 2
     axes.grid(False)
@@ -195,15 +204,17 @@ def sample_magnitude(figure: Figure, axes: Axes, look: Look) -> None:
     megahertz = 1e-6 * (band["first_hz"] + band["spacing_hz"] * np.arange(band["subcarriers"]))
     image = np.abs(h[:, 0, 0] if len(h) > 1 else h[0, 0]).astype(np.float64)
     level = 20 * np.log10(np.maximum(image / max(image.max(), 1e-300), 1e-6))
-    axes.set_xlabel("frequency off the carrier (MHz)")
-    if len(image) == 1 or image.shape[1] == 1:
-        axes.plot(megahertz, level[0], color=LOS) if len(image) == 1 else axes.plot(level[:, 0], color=LOS)
-        axes.set_ylabel("magnitude (dB)")
-        return None
-    axes.grid(False)
     steps = 1e3 * look.radio["time_step_s"] if len(h) > 1 else 1.0
-    axes.set_ylabel("time (ms)" if len(h) > 1 else "Tx port")
-    rows = steps * np.arange(len(image))
+    rows, name_of_rows = steps * np.arange(len(image)), "time (ms)" if len(h) > 1 else "Tx port"
+    if image.size == 1:
+        return empty(axes, f"a single number: {20 * np.log10(max(float(image[0, 0]), 1e-300)):.1f} dB")
+    if 1 in image.shape:
+        place = megahertz if len(image) == 1 else rows
+        axes.plot(place, level.ravel(), color=LOS)
+        axes.set(xlabel="frequency off the carrier (MHz)" if len(image) == 1 else name_of_rows, ylabel="magnitude (dB)")
+        return None
+    axes.set(xlabel="frequency off the carrier (MHz)", ylabel=name_of_rows)
+    axes.grid(False)
     axes.pcolormesh(megahertz, rows, level, cmap=MAP, vmin=-30, vmax=0, shading="nearest", rasterized=True)
     colour_bar(figure, axes, -30, 0)
     return None

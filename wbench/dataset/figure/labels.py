@@ -24,7 +24,7 @@ def user_map(figure: Figure, axes: Axes, look: Look) -> None:
     """Where the users are: colour is path gain, filled markers see the base station."""
     title(axes, "Users", "filled: LoS, rings: NLoS; colour: path gain")
     place, base = look.values("ue_position"), look.values("bs_position")
-    if place is None or base is None:
+    if place is None or base is None or not np.isfinite(place).any():
         return empty(axes, "no positions in this dataset")
     los, gain = look.values("los"), look.values("path_gain_db")
     seen = np.ones(len(place), bool) if los is None else los == 1
@@ -65,9 +65,10 @@ def los_share(axes: Axes, look: Look) -> None:
     """LoS share over distance with 95 % intervals, against Table 7.4.2-1 where the model set the state."""
     title(axes, "LoS share over distance", "95 % intervals")
     los, distance = look.values("los"), look.distance
-    if los is None or distance is None or not (los >= 0).any():
+    known = None if los is None or distance is None else (los >= 0) & np.isfinite(distance)
+    if los is None or distance is None or known is None or not known.any():
         return empty(axes, "no link states or no positions in this dataset")
-    distance, state = distance[los >= 0], los[los >= 0] == 1
+    distance, state = distance[known], los[known] == 1
     bins = int(np.clip(len(state) // 40, 3, 12))
     edges = np.quantile(distance, np.linspace(0, 1, bins + 1))
     which = np.clip(np.searchsorted(edges, distance, side="right") - 1, 0, bins - 1)
@@ -89,7 +90,7 @@ def los_share(axes: Axes, look: Look) -> None:
         )
     elif model is not None and isinstance(model.los, int | float):
         axes.plot(line, np.full(300, float(model.los)), color=INK, **REFERENCE, label=f"asked for: {model.los:g}")
-    axes.set(xlabel="horizontal distance (m)", ylabel="share of links", ylim=(0, 1.02))
+    axes.set(xlabel="horizontal distance (m)", ylabel="share of links", ylim=(-0.02, 1.02))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[::-1], labels[::-1], loc="upper right")  # the dataset first

@@ -62,7 +62,7 @@ STYLE: Final[dict[str, Any]] = {
 
 def title(axes: Axes, text: str, note: str = "") -> None:
     """Panel title with a grey note below it."""
-    axes.set_title(text, pad=15 if note else 6)
+    axes.set_title(text, pad=15)
     if note:
         axes.text(0, 1.02, note, transform=axes.transAxes, fontsize=6.5, color=MUTED, va="bottom")
 

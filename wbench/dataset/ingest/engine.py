@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wbench.dataset.ingest.matfile import MatVariable, open_mat
 from wbench.dataset.ingest.released import RELEASED, Released
-from wbench.dataset.manifest import MANIFEST, scan_entries
+from wbench.dataset.manifest import scan_entries
+from wbench.dataset.place import Location, Place, place_of
 from wbench.dataset.reader import Dataset, open_dataset
 from wbench.dataset.schema import SCHEMA_VERSION
 from wbench.dataset.spec import DatasetSpec
@@ -34,28 +32,33 @@ class IngestReport:
 
     Attributes
     ----------
-    path : Path
-        The dataset folder.
+    place : Place
+        Where the dataset lies.
     spec : DatasetSpec
         Its spec; the digest of the source file is among the parameters.
     made, kept : int
         Shards written now, and shards that were there.
     """
 
-    path: Path
+    place: Place
     spec: DatasetSpec
     made: int
     kept: int
 
+    @property
+    def path(self) -> Path | str:
+        """The dataset's folder, or its URL."""
+        return self.place.path
+
     def open(self) -> Dataset:
         """Open the dataset."""
-        return open_dataset(self.path)
+        return open_dataset(self.place)
 
 
 def ingest(
     kind: str,
     source: str | Path,
-    out: str | Path,
+    out: Location,
     *,
     variable: str | None = None,
     licence: str = "unknown",
@@ -69,8 +72,8 @@ def ingest(
         Whose file it is.
     source : path
         The file, MATLAB level 5 or v7.3.
-    out : path
-        Dataset folder.
+    out : path or str
+        Dataset folder, or a URL.
     variable : str, optional
         Variable to read, where the file holds several of that kind.
     licence : str
@@ -98,7 +101,7 @@ def ingest(
     """
     if kind not in RELEASED:
         raise UnknownNameError("kind of file", kind, RELEASED, next_step=f"wbench ingest {'|'.join(RELEASED)} …")
-    released, file, root = RELEASED[kind], Path(source), Path(out)
+    released, file, place = RELEASED[kind], Path(source), place_of(out)
     found = released.find(open_mat(file), variable, str(file))
     digest = _digest(file)
     released.convert(found.read(0, 1))  # another kind of numbers is refused before anything is made
@@ -114,9 +117,13 @@ def ingest(
         "source": {"kind": kind, "file": file.name, "digest": digest, "variable": found.name},
         "unknown": sorted(released.unknown),
     }
-    create_dataset(root, spec, sorted(released.arrays(found), key=lambda array: array.name), attributes)
-    with _single_writer(root):
-        return _fill(root, spec, released, found, advance)
+    create_dataset(place, spec, sorted(released.arrays(found), key=lambda array: array.name), attributes)
+    with place.claim(0, spec.shards) as mine:
+        if not mine:
+            raise OutputConflictError(
+                "Another process is writing this dataset.", where=str(place), next_step="wait for it, or stop it"
+            )
+        return _fill(place, spec, released, found, advance)
 
 
 def _digest(file: Path) -> str:
@@ -147,44 +154,26 @@ def _spec(released: Released, found: MatVariable, digest: str) -> DatasetSpec:
 
 
 def _fill(
-    root: Path,
+    place: Place,
     spec: DatasetSpec,
     released: Released,
     found: MatVariable,
     advance: Callable[[int, int], None] | None,
 ) -> IngestReport:
-    there, _ = scan_entries(root, spec)
+    there, _ = scan_entries(place, spec)
     made = 0
     for shard in range(spec.shards):
         ids = spec.shard_range(shard)
         if shard not in there:
             try:
                 arrays = released.convert(found.read(ids.start, ids.stop))
-                write_shard(root, spec, shard, arrays)
+                write_shard(place, spec, shard, arrays)
             except WBenchError as error:
                 error.where = error.where or f"samples {ids.start} to {ids.stop - 1}"
                 raise
             except OSError as error:
-                raise DatasetError("The dataset cannot be written.", where=str(root), why=str(error)) from error
+                raise DatasetError("The dataset cannot be written.", where=str(place), why=str(error)) from error
             made += 1
         if advance is not None:
             advance(len(ids), spec.samples)
-    return IngestReport(root, spec, made, len(there))
-
-
-@contextmanager
-def _single_writer(root: Path) -> Iterator[None]:
-    """Hold the dataset's lock, the one that ``wbench generate`` takes."""
-    path = root / MANIFEST / "lock"
-    try:
-        lock: Any = path.open("w")
-    except OSError as error:
-        raise DatasetError("The dataset cannot be written.", where=str(path), why=str(error)) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OutputConflictError(
-                "Another process is writing this dataset.", where=str(root), next_step="wait for it, or stop it"
-            ) from error
-        yield
+    return IngestReport(place, spec, made, len(there))
