@@ -188,9 +188,10 @@ def section() -> str:
         [
             "## 38.901 channels: wbench against a plain Sionna loop",
             "",
-            "Ours: one block of 256 samples through `Session.simulate` (Sionna's own large-scale parameters and rays) and",
-            "`synthesize`. The plain loop: `set_topology`, the model call, `cir_to_ofdm_channel`, at the best of its batch",
-            "sizes 16, 64 and 256. On the same rays the channels agree to −100 dB or better (`tests/test_sionna_parity.py`).",
+            "Ours: one block of 256 samples through `Session.simulate` (Sionna's own large-scale parameters and",
+            "rays) and `synthesize`. The plain loop: `set_topology`, the model call, `cir_to_ofdm_channel`, at the",
+            "best of its batch sizes 16, 64 and 256. On the same rays the channels agree to −100 dB or better",
+            "(`tests/test_sionna_parity.py`).",
             "",
             table(run(progress=lambda line: print(line, file=sys.stderr))),
         ]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from wbench.registry import registry
 from wbench.result import read_results
 from wbench.task.spec import load_spec, load_suite
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.slow
 
 README = Path(__file__).parent.parent / "README.md"
 TASKS = load_suite("2026.1").tasks
+#: Never off the demo's board, whatever its manifest says.
+CORE = "constant majority 1-nn knn logistic subarray-sweep zero-padded-fft lasso klt type1 zeros hold wiener vit-random"
 MODELS = {name for name, entry in registry().entries["model"].items() if entry.extra.get("demo")}
 
 
@@ -38,6 +41,7 @@ def test_every_model_is_on_the_board_with_real_numbers(demo: Path) -> None:
     results = read_results(demo / "wbench-demo" / "results")
     assert {result.task.name for result in results} == set(TASKS)
     assert {result.model.name for result in results} == MODELS
+    assert {f"wbench/{name}" for name in CORE.split()} <= MODELS
     for result in results:
         assert result.primary().interval is not None, result.model.name
         assert result.task.size == "tiny"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from wbench.dataset.place import Place
+from wbench.dataset.objects import Place
 from wbench.dataset.spec import DatasetSpec
 from wbench.errors import DatasetError
 

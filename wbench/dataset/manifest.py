@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from wbench.dataset.entries import Entries, Part, checked, read_part
 from wbench.dataset.place import MANIFEST, Location, Place, place_of
 from wbench.dataset.spec import DatasetSpec
-from wbench.digest import canonical_json
+from wbench.digest import array_digest, canonical_json
 from wbench.errors import DatasetError
 
 __all__ = [
@@ -75,16 +76,18 @@ def write_entry(
     root: Location | Place,
     spec: DatasetSpec,
     shard: int,
-    digests: Mapping[str, str],
+    arrays: Mapping[str, npt.NDArray[Any] | str],
     statistics: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write the entry of a shard: the digests of its stored arrays by name, and statistics for people."""
+    """Write the entry of a shard: the digests of its stored arrays (or of those given), and statistics for people."""
     ids = spec.shard_range(shard)
     entry: dict[str, Any] = {
         "spec": spec.digest,
         "shard": shard,
         "samples": [ids.start, ids.stop],
-        "arrays": dict(sorted(digests.items())),
+        "arrays": {
+            name: array if isinstance(array, str) else array_digest(array) for name, array in sorted(arrays.items())
+        },
     }
     if statistics:
         entry["statistics"] = dict(statistics)

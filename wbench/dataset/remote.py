@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Final
 
-from wbench.dataset.place import ROOT_KEY, Place
+from wbench.dataset.objects import ROOT_KEY, Place
 from wbench.errors import (
     DatasetError,
     MissingDependencyError,

@@ -65,9 +65,7 @@ def _ratios(table: Table, weight: Weight, metric: str) -> npt.NDArray[np.float64
     counted = weight > 0
     if np.any(table[counted, 1] <= 0):
         row = int(np.flatnonzero(counted & (table[:, 1] <= 0))[0])
-        raise ResultError(
-            "The normalised error of a zero channel is undefined.", where=f"metric {metric}, row {row}"
-        )
+        raise ResultError("The normalised error of a zero channel is undefined.", where=f"metric {metric}, row {row}")
     return np.divide(table[:, 0], table[:, 1], out=np.zeros(len(table)), where=counted)
 
 

@@ -142,7 +142,7 @@ class RtSession(Session):
             ends = links.bs[cell], links.users.position[user], links.users.velocity[user]
             groups.append(self._tracer.trace(links.place.scene, *ends, carriers, seed))
         order = np.argsort(np.concatenate([np.flatnonzero(links.cell == cell) for cell in cells]))
-        traced = [join(parts).take(order) for parts in zip(*groups, strict=True)]
+        traced = groups[0] if len(cells) == 1 else [join(parts).take(order) for parts in zip(*groups, strict=True)]
         alive = np.logical_and.reduce([paths.count > 0 for paths in traced])
         return [paths.keep(alive) for paths in traced]
 

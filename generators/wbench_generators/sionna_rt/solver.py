@@ -219,7 +219,7 @@ class PathTracer:
         """One search for candidates; None where the buffer overflowed."""
         p = self._params
         self._set_devices(scene, bs, users, velocity)
-        self._stages.start()
+        self._stages.start(len(carriers))
         found = []
         for carrier in carriers:
             scene.frequency = carrier
@@ -273,10 +273,11 @@ class _SharedStages:
 
     def __init__(self, candidates: Any, images: Any) -> None:
         self._candidates, self._images = candidates, images
-        self.start()
+        self.start(1)
 
-    def start(self) -> None:
-        """Forget the solve before."""
+    def start(self, runs: int) -> None:
+        """Forget the solve before; the next one has this many runs."""
+        self._more = runs > 1
         self._geometry: Any = None
         self.overflowed = False
 
@@ -289,10 +290,11 @@ class _SharedStages:
         return found
 
     def images(self, *args: Any, paths: Any, **kwargs: Any) -> Any:
-        if self._geometry is None:
-            self._geometry = self._images(*args, paths=paths, **kwargs)
-        # Later stages write into what they are given.
-        return _copy(self._geometry)
+        if self._geometry is not None:
+            return paths  # the copy that `candidates` gave
+        self._geometry = self._images(*args, paths=paths, **kwargs)
+        # Later stages write into what they are given, so the first run of several has a copy too.
+        return _copy(self._geometry) if self._more else self._geometry
 
 
 def _copy(buffer: Any) -> Any:
@@ -318,10 +320,12 @@ def read_paths(paths: Any, carrier_hz: float, depth: int) -> TracedPaths:
     def flat(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.asarray(values[:, 0].reshape(-1)[where], dtype=np.float32)
 
-    # [n, 2, 1, 2, P]: an index for users and paths, slices between them, so the path comes first
-    re, im = (part.numpy()[user, :, 0, :, place] for part in paths.a)
     a = np.empty((2, 2, len(where)), dtype=np.complex64)
-    a.real, a.imag = np.moveaxis(re, 0, -1), np.moveaxis(im, 0, -1)
+    re, im = (part.numpy().reshape(-1) for part in paths.a)  # [n, 2, 1, 2, P]
+    for i in (0, 1):
+        for j in (0, 1):
+            at = (4 * user + 2 * i + j) * size + place
+            a[i, j].real, a[i, j].imag = re[at], im[at]
     kinds = np.zeros((max(1, depth), len(where)), dtype=np.uint8)
     for step, found in zip(kinds, paths.interactions.numpy(), strict=False):
         step[:] = found[:, 0].reshape(-1)[where]
