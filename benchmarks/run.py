@@ -16,7 +16,7 @@ from pathlib import Path
 from wbench.provenance import package_versions
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-SECTIONS = ("sionna", "deepmimo", "start", "scale", "loading")
+SECTIONS = ("sionna", "rt", "deepmimo", "loading", "scale", "start")
 
 HEAD = """# Performance
 

@@ -199,3 +199,10 @@ def test_a_file_url_is_a_folder(recipe, local, tmp_path):
     made = generate(recipe, size="tiny", out=f"file://{tmp_path}/a.zarr")
     assert made.path == tmp_path / "a.zarr"
     assert made.open().content_digest == local.content_digest
+
+
+def test_the_data_folder_is_no_url(recipe, monkeypatch, capsys):
+    monkeypatch.setenv("WBENCH_DATA", "s3://bucket/data")
+    code, _, err = cli(capsys, "generate", recipe, "--size", "tiny")
+    assert code == 2
+    assert "--out s3://" in err

@@ -58,11 +58,14 @@ def verify(path: Path | str, repair: bool, workers: int, against: Path | str | N
     from wbench.dataset.verify import verify_dataset
     from wbench.run.progress import progress
 
+    wrong = _mend(path, repair)
     dataset = open_dataset(path)
     with progress("verify", len(dataset), "samples") as advance:
         problems = verify_dataset(dataset, lambda n: advance(n, ""))
     for problem in problems:
         click.echo(f"shard {problem.shard}: {problem.problem}")
+    if wrong and not problems:
+        return 1
     if not problems:
         click.echo(f"{path}: all {dataset.spec.shards} shards are as written\ncontent {dataset.content_digest}")
         return _compare(dataset, against)
@@ -81,6 +84,27 @@ def verify(path: Path | str, repair: bool, workers: int, against: Path | str | N
         return 1
     click.echo(f"content {repaired.content_digest}")
     return _compare(repaired, against)
+
+
+def _mend(path: Path | str, repair: bool) -> bool:
+    """Name what is wrong with objects that belong to no shard, mend it if asked; whether anything is left wrong."""
+    from wbench.dataset.description import description_problems, mend_description, renew_description
+    from wbench.dataset.place import place_of
+    from wbench.dataset.reader import open_dataset
+
+    place = place_of(path)
+    problems = description_problems(place) if place.found() else {}
+    for key, problem in sorted(problems.items()):
+        click.echo(f"{key}: {problem}")
+    if problems and repair:
+        for key in mend_description(place):
+            click.echo(f"{key}: written again")
+        if renew_description(place, open_dataset(path).spec.digest):
+            click.echo("the copy of the description: made anew from what is there")
+        return False
+    if problems:
+        click.echo(f"The description is not as written. Mend it: wbench verify {path} --repair", err=True)
+    return bool(problems)
 
 
 def _compare(dataset: Dataset, against: Path | str | None) -> int:

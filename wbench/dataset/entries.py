@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,10 +12,17 @@ from wbench.dataset.objects import Place
 from wbench.dataset.spec import DatasetSpec
 from wbench.errors import DatasetError
 
-__all__ = ["Entries", "Part", "checked", "read_part"]
+__all__ = ["Entries", "Part", "checked", "entry_digest", "read_part"]
 
 #: The header of a part is shorter.
 _HEAD_BYTES: Final = 512
+
+
+def entry_digest(entry: Mapping[str, Any]) -> str:
+    """Digest of everything else in an entry: a flipped bit in it must not pass for other data."""
+    # Statistics may be NaN, which canonical JSON refuses.
+    rest = json.dumps({name: value for name, value in entry.items() if name != "digest"}, sort_keys=True)
+    return "sha256:" + hashlib.sha256(rest.encode()).hexdigest()
 
 
 def checked(entry: Any, spec: DatasetSpec, shard: int) -> dict[str, Any]:
@@ -34,6 +42,8 @@ def checked(entry: Any, spec: DatasetSpec, shard: int) -> dict[str, Any]:
     sound = isinstance(arrays, dict) and all(isinstance(digest, str) for digest in arrays.values())
     if entry["shard"] != shard or entry["samples"] != [ids.start, ids.stop] or not sound:
         raise ValueError("wrong fields")
+    if entry["digest"] != entry_digest(entry):
+        raise ValueError("other content than was written")
     return dict(entry)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from wbench.dataset.entries import Entries, Part, checked, read_part
+from wbench.dataset.entries import Entries, Part, checked, entry_digest, read_part
 from wbench.dataset.place import MANIFEST, Location, Place, place_of
 from wbench.dataset.spec import DatasetSpec
 from wbench.digest import array_digest, canonical_json
@@ -91,6 +91,7 @@ def write_entry(
     }
     if statistics:
         entry["statistics"] = dict(statistics)
+    entry["digest"] = entry_digest(entry)
     place_of(root).write(entry_key(shard), json.dumps(entry, indent=1, sort_keys=True).encode())
     return entry
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wbench.dataset.description import DESCRIPTION, mend_description, pack
 from wbench.dataset.encoding import encode
 from wbench.dataset.group import fill_group
 from wbench.dataset.manifest import forget_shards, write_entry
@@ -53,12 +54,14 @@ def create_dataset(
         If the dataset cannot be made, or the storage does not answer.
     """
     place = place_of(root)
+    # What lies there is mended only where its own copy says that it is this dataset.
+    mend_description(place, spec.digest)
     if place.exists(ROOT_KEY):
         _check_same(place, spec)
         return
     objects = _describe(spec, arrays, attributes() if callable(attributes) else attributes)
     try:
-        place.create(objects)
+        place.create({**objects, DESCRIPTION: pack(spec.digest, objects)})
     except OutputConflictError:
         if not place.exists(ROOT_KEY):
             raise

@@ -206,7 +206,7 @@ def _attributes(spec: DatasetSpec, layout: Layout, licence: str, simulator: Mapp
         "spec_digest": spec.digest,
         "licence": licence,
         "simulator": dict(simulator),
-        "radio": _radio(layout),
+        "radio": _radio(layout) or dict(layout.attributes.get("radio", {})),
         "provenance": provenance(),
     }
 

@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from wbench import registry
+from wbench.dataset.place import is_url
 from wbench.dataset.reader import Dataset, open_dataset
 from wbench.dataset.spec import DatasetSpec, check_size, check_storage, explain_validation, load_recipe
-from wbench.errors import DatasetError, DatasetNotFoundError, PluginError, SpecError, UnknownNameError
+from wbench.errors import DatasetError, DatasetNotFoundError, PluginError, SpecError, UnknownNameError, UsageError
 from wbench.generator import Generator, GeneratorParams
 from wbench.task.base import Task, family_class
 from wbench.task.spec import load_spec
@@ -20,8 +21,21 @@ __all__ = ["build_spec", "data_root", "dataset_path", "find_dataset", "load_gene
 
 
 def data_root(data: str | Path | None = None) -> Path:
-    """The data folder: the argument, ``$WBENCH_DATA``, or ``./data``."""
-    return Path(data or os.environ.get("WBENCH_DATA") or "data")
+    """The data folder: the argument, ``$WBENCH_DATA``, or ``./data``.
+
+    Raises
+    ------
+    UsageError
+        If it is a URL: tasks look for their datasets in a folder.
+    """
+    found = data or os.environ.get("WBENCH_DATA") or "data"
+    if is_url(found):
+        raise UsageError(
+            "The data folder is a folder of this machine.",
+            why=f"got {found}",
+            next_step="name one dataset elsewhere by its URL: wbench generate RECIPE --out s3://bucket/name.zarr",
+        )
+    return Path(found)
 
 
 def load_generator(name: str, *, ready: bool = True) -> Generator:

@@ -61,7 +61,8 @@ class Radio:
             radio = dataset.attributes["radio"]
             band = radio["bands"][channel]
             ends = [
-                ArrayMeta(a["rows"], a["cols"], a["dv"], a["dh"], len(a["slants"])) for a in (radio["tx"], radio["rx"])
+                ArrayMeta(a["rows"], a["cols"], a["dv"], a["dh"], len(a["slants"]))
+                for a in (band.get("tx") or radio["tx"], band.get("rx") or radio["rx"])
             ]
             return cls(
                 float(band.get("carrier_hz", dataset.attributes.get("carrier_hz", 0.0))),
