@@ -64,7 +64,9 @@ def test_missing_drjit_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_process_that_aborts_is_not_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llvm, "KERNEL", "import os, sys; sys.stderr.write('LLVM ERROR: Cannot select'); os.abort()")
+    monkeypatch.setattr(
+        llvm, "KERNEL", "import os, sys; sys.stderr.write('LLVM ERROR: Cannot select'); sys.stderr.flush(); os.abort()"
+    )
     assert llvm.try_library(None).startswith("ended by signal 6: LLVM ERROR")
 
 

@@ -101,11 +101,16 @@ class Rays:
         return np.repeat(self.tau, self.seg, axis=1)
 
     def power(self) -> npt.NDArray[np.float64]:
-        """Power of every ray, summed over the 2 × 2 polarisations: float64 [B, P]."""
+        """Power of every ray, summed over the 2 × 2 polarisations: float64 [B, P], read-only; computed once."""
+        known: npt.NDArray[np.float64] | None = self.__dict__.get("_power")
+        if known is not None:  # several statistics of a block ask for it, and it costs as much as they do
+            return known
         power = np.zeros(self.g.shape[2:], dtype=np.float64)
         for row in self.g.reshape(4, *self.g.shape[2:]):
             power += row.real.astype(np.float64) ** 2
             power += row.imag.astype(np.float64) ** 2
+        power.setflags(write=False)
+        object.__setattr__(self, "_power", power)
         return power
 
     def reverse(self) -> Rays:
