@@ -8,10 +8,9 @@ import pytest
 
 from tests.helpers_lab import Lab, build_lab
 
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts background jobs with the interrupt ignored, and every child inherits that: the tests of Ctrl-C would
-    # send a signal that nobody hears.
+    # A shell starts background jobs with the interrupt ignored, and every child inherits that: the tests of Ctrl-C
+    # would send a signal that nobody hears.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wbench.dataset.description import DESCRIPTION, mend_description, pack
+from wbench.dataset.description import DESCRIPTION, mend_description, pack, renew_description
 from wbench.dataset.encoding import encode
 from wbench.dataset.group import fill_group
 from wbench.dataset.manifest import forget_shards, write_entry
@@ -58,6 +58,7 @@ def create_dataset(
     mend_description(place, spec.digest)
     if place.exists(ROOT_KEY):
         _check_same(place, spec)
+        renew_description(place, spec.digest)
         return
     objects = _describe(spec, arrays, attributes() if callable(attributes) else attributes)
     try:
