@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from wbench.dataset.entries import entry_digest
 from wbench.dataset.manifest import GROUP, compact, content_digest, entry_key, scan_entries
 from wbench.dataset.place import MANIFEST, FolderPlace
 from wbench.dataset.spec import DatasetSpec
@@ -215,16 +216,17 @@ _ARRAYS += ("delay_spread_s", "k_factor_db", "doppler_spread_hz")
 
 
 def fabricated(spec: DatasetSpec, shard: int) -> dict[str, Any]:
-    """An entry of the size of a real one; its digests are of nothing."""
+    """An entry of the size of a real one; its arrays' digests are of nothing."""
     ids = spec.shard_range(shard)
     figures = {name: [0.1, 0.2, 0.3, 0.4, 0.5] for name in ("path_gain_db", "delay_spread_s", "k_factor_db")}
-    return {
+    entry: dict[str, Any] = {
         "spec": spec.digest,
         "shard": shard,
         "samples": [ids.start, ids.stop],
         "arrays": {name: f"sha256:{shard:064x}" for name in _ARRAYS},
         "statistics": {"samples": len(ids), "los_share": 0.5, **figures},
     }
+    return {**entry, "digest": entry_digest(entry)}
 
 
 def manifest_cost(folder: Path, shards: int) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Every speed claim of the project, measured side by side in one run: ``make bench``.
 
-Each ``bench_*.py`` beside this file has a function ``section() -> str``. The sections are printed and written, with the
-machine they were measured on, to docs/performance.md. ``python benchmarks/run.py sionna`` measures one of them only and
-writes nothing.
+Each ``bench_*.py`` beside this file has a function ``section() -> str``. The sections are printed, kept in
+``sections/`` and put together, with the machine they were measured on, in docs/performance.md. ``python
+benchmarks/run.py sionna`` measures one of them only and leaves the others as they were.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from wbench.provenance import package_versions
 
+KEPT = Path(__file__).parent / "sections"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 SECTIONS = ("sionna", "rt", "deepmimo", "loading", "scale", "start")
 
@@ -39,16 +40,16 @@ def head() -> str:
 
 
 def main(names: list[str]) -> None:
-    """Measure the named sections, or all of them and write the page."""
+    """Measure the named sections, or all of them, and put the page together from the newest of each."""
     sys.path.insert(0, str(Path(__file__).parent))
-    parts = [head()]
+    KEPT.mkdir(exist_ok=True)
     for name in names or SECTIONS:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
-        parts.append(importlib.import_module(f"bench_{name}").section() + "\n")
-    text = "\n".join(parts)
-    print(text)
-    if not names:
-        PAGE.write_text(text, encoding="utf-8")
+        section = importlib.import_module(f"bench_{name}").section().strip() + "\n"
+        (KEPT / f"{name}.md").write_text(section, encoding="utf-8")
+        print(section)
+        kept = [path for name in SECTIONS if (path := KEPT / f"{name}.md").exists()]
+        PAGE.write_text("\n".join([head(), *(path.read_text(encoding="utf-8") for path in kept)]), encoding="utf-8")
 
 
 if __name__ == "__main__":
