@@ -21,6 +21,7 @@ from wbench.task.spec import TaskSpec
 from wbench_baselines.codecs import fista
 from wbench_baselines.codecs.common import from_reals, needs_reals, stack_reals
 from wbench_baselines.codecs.measurement import Measurement, measurement
+from wbench_baselines.codecs.tuning import choose
 
 __all__ = ["Lasso", "LassoComplex", "LassoDecoder"]
 
@@ -88,15 +89,11 @@ class Lasso(Codec):
 
     def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
         """Choose λ/λ_max: smallest total squared error on the first validation samples."""
-        if not len(val):
-            raise ModelError("LASSO chooses its regularisation on validation samples.", why="there are none")
-        batch, truth = next(iter(val.batches(TUNING_SAMPLES)))
-        payloads = self.measurement(batch)
-        errors = {}
-        for weight in WEIGHTS:
-            found = LassoDecoder(self.measurement, self.meta.shape, weight, self.penalty)(payloads)
-            errors[weight] = float(np.sum(np.abs(found - truth["H"]) ** 2, dtype=np.float64))
-        self.weight = min(errors, key=lambda weight: errors[weight])
+        self.weight = choose(WEIGHTS, self.at, self.measurement, val, TUNING_SAMPLES)
+
+    def at(self, weight: float) -> LassoDecoder:
+        """Decoder with a λ/λ_max."""
+        return LassoDecoder(self.measurement, self.meta.shape, weight, self.penalty)
 
     def encoder(self) -> Encoder:
         """Measure."""
@@ -106,7 +103,7 @@ class Lasso(Codec):
         """Reconstruct with the chosen λ/λ_max."""
         if self.weight is None:
             raise ModelError(f"{self.info.name} has no λ yet.", next_step="call fit() first")
-        return LassoDecoder(self.measurement, self.meta.shape, self.weight, self.penalty)
+        return self.at(self.weight)
 
 
 class LassoComplex(Lasso):
