@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from tests.helpers_data import write_recipe
 from wbench.cli.inspect import verify
-from wbench.dataset.description import DESCRIPTION
+from wbench.dataset.description import DESCRIPTION, description_problems, mend_description, pack
+from wbench.dataset.place import place_of
 from wbench.dataset.reader import open_dataset
 from wbench.errors import DatasetError
 from wbench.run.generate import generate
@@ -93,3 +94,15 @@ def test_a_flipped_bit_in_an_entry_is_not_another_dataset(made: tuple[Path, Path
     report = generate(made[0], size="tiny", out=copy)
     assert report.made == 1
     assert report.open().content_digest == made[2]
+
+
+@pytest.mark.parametrize(
+    "key", ["../outside/zarr.json", "/outside/zarr.json", ".wbench/shard-000000.json", "a/../../b/zarr.json"]
+)
+def test_a_copy_that_names_other_objects_is_not_used(copy: Path, key: str) -> None:
+    spec = open_dataset(copy).spec.digest
+    before = {path for path in copy.parent.rglob("*")}
+    (copy / DESCRIPTION).write_bytes(pack(spec, {"zarr.json": (copy / "zarr.json").read_bytes(), key: b"harm"}))
+    assert mend_description(place_of(copy), spec) == []
+    assert {path for path in copy.parent.rglob("*")} == before
+    assert DESCRIPTION in description_problems(place_of(copy))

@@ -45,11 +45,13 @@ def inspect_(path: Path | str, plot: Path | None, format_: str) -> None:
 
 @click.command()
 @click.argument("path", type=location)
-@click.option("--repair", is_flag=True, help="Make damaged and missing shards again, and only those.")
+@click.option(
+    "--repair", is_flag=True, help="Make damaged and missing shards again, and only those; mend the description."
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Worker processes of the repair.")
 @click.option("--against", type=location, help="Compare with this dataset, sample by sample.")
 def verify(path: Path | str, repair: bool, workers: int, against: Path | str | None) -> int:
-    """Check every shard of the dataset at PATH against its manifest entry.
+    """Check every shard of the dataset at PATH against its manifest entry, and its metadata against their copy.
 
     Then say whether it is identical, equivalent (within a tolerance) or different: from the dataset that was published,
     by its fingerprint, or from another dataset.

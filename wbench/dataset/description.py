@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Final
@@ -19,6 +20,10 @@ from wbench.errors import DatasetError
 __all__ = ["DESCRIPTION", "description_problems", "mend_description", "pack", "renew_description"]
 
 DESCRIPTION: Final = f"{MANIFEST}/description.json"
+
+#: What a description is made of: the root, an array's metadata, a coordinate's only chunk. A copy that names anything
+#: else is not one of ours, and mending from it could write anywhere.
+_OBJECT = re.compile(r"(\w[\w.-]*/)?zarr\.json|\w[\w.-]*/c/0")
 
 
 def pack(spec_digest: str, objects: Mapping[str, bytes]) -> bytes:
@@ -33,7 +38,7 @@ def _unpack(place: Place) -> tuple[str, dict[str, bytes]] | None:
     try:
         copy = json.loads(place.read(DESCRIPTION))
         body = {"spec": copy["spec"], "objects": copy["objects"]}
-        if copy["digest"] != value_digest(body):
+        if copy["digest"] != value_digest(body) or not all(_OBJECT.fullmatch(key) for key in copy["objects"]):
             return None
         packed = {key: base64.b64decode(data, validate=True) for key, data in copy["objects"].items()}
         return copy["spec"], {key: zlib.decompress(data) for key, data in packed.items()}
@@ -53,9 +58,13 @@ def description_problems(place: Place) -> dict[str, str]:
         return {}
     if unpacked is None:
         return {DESCRIPTION: "missing or damaged"}
-    found = place.read_many(list(unpacked[1]))
+    return _differences(place, unpacked[1])
+
+
+def _differences(place: Place, objects: Mapping[str, bytes]) -> dict[str, str]:
+    found = place.read_many(list(objects))
     problems = {}
-    for key, data in unpacked[1].items():
+    for key, data in objects.items():
         now = found.get(key)
         if now is None or isinstance(now, FileNotFoundError):
             problems[key] = "missing"
@@ -74,9 +83,9 @@ def mend_description(place: Place, spec_digest: str | None = None) -> list[str]:
     unpacked = _unpack(place)
     if unpacked is None or (spec_digest is not None and unpacked[0] != spec_digest):
         return []
-    broken = [key for key in description_problems(place) if key != DESCRIPTION]
     # The root comes last: where it stands, everything it names does.
-    for key in sorted(broken, key=lambda key: key == ROOT_KEY):
+    broken = sorted(_differences(place, unpacked[1]), key=lambda key: key == ROOT_KEY)
+    for key in broken:
         place.write(key, unpacked[1][key])
     return broken
 
