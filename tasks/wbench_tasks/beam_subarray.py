@@ -52,14 +52,10 @@ class BeamSubarray(Task):
         if not radio.tx.ports == radio.tx.cols == p.elements:
             why = f"the dataset has {radio.tx}"
             raise SpecError(f"The codebook is for a Tx ULA of {p.elements} elements.", where=self.spec.name, why=why)
-        return ChannelMeta(
-            shape=(radio.time_steps, radio.rx.ports, p.observed, radio.subcarriers),
-            dims=("time", "rx", "tx", "subcarrier"),
-            carrier_hz=radio.carrier_hz,
-            subcarrier_spacing_hz=radio.spacing_hz,
-            time_step_s=radio.time_step_s,
+        return radio.observed(
+            (radio.time_steps, radio.rx.ports, p.observed, radio.subcarriers),
+            ("time", "rx", "tx", "subcarrier"),
             tx=ArrayMeta(1, p.observed, radio.tx.dv, radio.tx.dh),
-            rx=radio.rx,
             classes=p.beams,
         )
 

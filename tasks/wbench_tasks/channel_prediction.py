@@ -43,14 +43,8 @@ class ChannelPrediction(Task):
         if steps > radio.time_steps:
             why = f"{self.params.past} + {self.params.future} of {radio.time_steps}"
             raise SpecError("The dataset has too few snapshots.", where=self.spec.name, why=why)
-        return ChannelMeta(
-            shape=(steps, radio.rx.ports, radio.tx.ports, radio.subcarriers),
-            dims=("time", "rx", "tx", "subcarrier"),
-            carrier_hz=radio.carrier_hz,
-            subcarrier_spacing_hz=radio.spacing_hz,
-            time_step_s=radio.time_step_s,
-            tx=radio.tx,
-            rx=radio.rx,
+        return radio.observed(
+            (steps, radio.rx.ports, radio.tx.ports, radio.subcarriers), ("time", "rx", "tx", "subcarrier")
         )
 
     def transform(self, channel: npt.NDArray[np.complex64]) -> npt.NDArray[np.complex64]:

@@ -42,15 +42,7 @@ class FeedbackRatio(Task):
         if self.params.rows > radio.subcarriers:
             why = f"{self.params.rows} rows of {radio.subcarriers}"
             raise SpecError("There are fewer delay rows than the image needs.", where=self.spec.name, why=why)
-        return ChannelMeta(
-            shape=(self.params.rows, radio.tx.ports),
-            dims=("delay", "angle"),
-            carrier_hz=radio.carrier_hz,
-            subcarrier_spacing_hz=radio.spacing_hz,
-            time_step_s=radio.time_step_s,
-            tx=radio.tx,
-            rx=radio.rx,
-        )
+        return radio.observed((self.params.rows, radio.tx.ports), ("delay", "angle"))
 
     def transform(self, channel: Complex) -> Complex:
         """CFR [n, 1, 1, tx, subcarrier] → [n, delay, angle]."""
@@ -85,15 +77,7 @@ class FeedbackBits(Task):
         if radio.time_steps != 1 or radio.subcarriers % self.params.subbands:
             why = f"{radio.time_steps} snapshots, {radio.subcarriers} subcarriers in {self.params.subbands} sub-bands"
             raise SpecError("The precoders need one snapshot and equal sub-bands.", where=self.spec.name, why=why)
-        return ChannelMeta(
-            shape=(self.params.subbands, radio.tx.ports),
-            dims=("subband", "port"),
-            carrier_hz=radio.carrier_hz,
-            subcarrier_spacing_hz=radio.spacing_hz,
-            time_step_s=radio.time_step_s,
-            tx=radio.tx,
-            rx=radio.rx,
-        )
+        return radio.observed((self.params.subbands, radio.tx.ports), ("subband", "port"))
 
     def transform(self, channel: Complex) -> Complex:
         """CFR [n, 1, rx, tx, subcarrier] → [n, subband, port]."""

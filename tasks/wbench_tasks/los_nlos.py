@@ -23,14 +23,9 @@ class LosNlos(Task):
 
     def describe(self, radio: Radio) -> ChannelMeta:
         """CFR as it is."""
-        return ChannelMeta(
-            shape=(radio.time_steps, radio.rx.ports, radio.tx.ports, radio.subcarriers),
-            dims=("time", "rx", "tx", "subcarrier"),
-            carrier_hz=radio.carrier_hz,
-            subcarrier_spacing_hz=radio.spacing_hz,
-            time_step_s=radio.time_step_s,
-            tx=radio.tx,
-            rx=radio.rx,
+        return radio.observed(
+            (radio.time_steps, radio.rx.ports, radio.tx.ports, radio.subcarriers),
+            ("time", "rx", "tx", "subcarrier"),
             classes=2,
         )
 

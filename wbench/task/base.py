@@ -54,6 +54,21 @@ class Radio:
     tx: ArrayMeta
     rx: ArrayMeta
 
+    def observed(
+        self, shape: tuple[int, ...], dims: tuple[str, ...], *, tx: ArrayMeta | None = None, classes: int | None = None
+    ) -> ChannelMeta:
+        """Metadata of an observation of this channel; ``tx`` where only a part of the array is seen."""
+        return ChannelMeta(
+            shape=shape,
+            dims=dims,
+            carrier_hz=self.carrier_hz,
+            subcarrier_spacing_hz=self.spacing_hz,
+            time_step_s=self.time_step_s,
+            tx=tx or self.tx,
+            rx=self.rx,
+            classes=classes,
+        )
+
     @classmethod
     def of(cls, dataset: Dataset, channel: str) -> Radio:
         """Read it from the dataset's attributes."""
