@@ -145,7 +145,7 @@ def test_gain_and_phase_tell_nothing(lab: Lab) -> None:
 
 def test_meta_is_all_that_a_model_is_told(lab: Lab) -> None:
     names = {field.name for field in dataclasses.fields(lab.task("time").meta)}
-    assert names == {"shape", "dims", "carrier_hz", "subcarrier_spacing_hz", "time_step_s", "tx", "rx", "classes"}
+    assert names == {"shape", "dims", "carrier_hz", "subcarrier_spacing_hz", "time_step_s", "tx", "rx", "classes"} | {"outputs"}
     batch, _ = whole(lab.task("time"))
     assert set(batch.x) == {"H", "observed"}
 
@@ -174,19 +174,19 @@ def test_split_is_disjoint_and_covers(lab: Lab) -> None:
 
 def test_a_drop_is_never_divided() -> None:
     units = np.repeat(np.arange(37), 5)[np.random.default_rng(1).permutation(185)]
-    sides = [split_ids(Split(rule="S2"), "digest", units, part) for part in PARTS]
+    sides = [split_ids(Split(rule="S2"), "digest", {"site": units}, part) for part in PARTS]
     assert sum(map(len, sides)) == 185
     found = [set(units[ids]) for ids in sides]
     assert sum(map(len, found)) == len(set().union(*found)) == 37
-    assert not np.array_equal(sides[0], split_ids(Split(rule="S2"), "another digest", units, "train"))
-    assert not np.array_equal(sides[0], split_ids(Split(rule="S2", version=2), "digest", units, "train"))
-    mixed = split_ids(Split(rule="S0"), "digest", units, "train")
-    assert set(units[mixed]) & set(units[split_ids(Split(rule="S0"), "digest", units, "test")])
+    assert not np.array_equal(sides[0], split_ids(Split(rule="S2"), "another digest", {"site": units}, "train"))
+    assert not np.array_equal(sides[0], split_ids(Split(rule="S2", version=2), "digest", {"site": units}, "train"))
+    mixed = split_ids(Split(rule="S0"), "digest", {"site": units}, "train")
+    assert set(units[mixed]) & set(units[split_ids(Split(rule="S0"), "digest", {"site": units}, "test")])
 
 
 def test_too_few_units_for_a_split() -> None:
     with pytest.raises(SpecError, match="leaves a side empty"):
-        split_ids(Split(rule="S2"), "digest", np.zeros(100), "train")
+        split_ids(Split(rule="S2"), "digest", {"site": np.zeros(100)}, "train")
 
 
 def test_budgets_are_nested_and_draws_differ(lab: Lab) -> None:

@@ -14,7 +14,7 @@ from wbench.errors import UsageError
 
 if TYPE_CHECKING:
     from wbench.task.base import Task
-    from wbench.testing import Suite
+    from wbench.testing import Suite, TaskSuite
 
 __all__ = ["check"]
 
@@ -23,30 +23,64 @@ __all__ = ["check"]
 @click.argument("plug_in")
 @click.option("--task", help="Task to try a model on [default: each tiny dataset's first task that it serves].")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder [default: $WBENCH_DATA or ./data].")
+@click.option("--size", default="tiny", show_default=True, help="Size of a task's datasets; others must be there.")
 @format_option
-def check(plug_in: str, task: str | None, data: Path | None, format_: str) -> int:
+def check(plug_in: str, task: str | None, data: Path | None, size: str, format_: str) -> int:
     """Run the conformance suite on PLUG_IN.
 
     PLUG_IN is a model (registry name, module:Class or ./file.py:Class), a task instance, or a recipe (its generator).
+    Of a task the leakage audit is shown too: what its sides share, how far apart they are, how balanced.
     """
     with tempfile.TemporaryDirectory(prefix="wbench-check-") as scratch:
-        suite = _suite(plug_in, task, data, Path(scratch))
+        suite = _suite(plug_in, task, data, size, Path(scratch))
         results = suite.run()
+        findings = _audit_rows(suite.task) if isinstance(suite, _task_suite()) else []
     rows = [
         {"test": r.name.replace("_", " "), "state": "failed" if r.failure else "ok", "checks": r.failure or r.checks}
         for r in results
     ]
     show_table(rows, format_, title=f"{type(suite).__name__}: {plug_in}")
+    if findings:
+        show_table(findings, format_, title=f"Audit: {plug_in} ({size})")
     return 1 if any(r.failure for r in results) else 0
 
 
-def _suite(plug_in: str, task: str | None, data: Path | None, scratch: Path) -> Suite:
+def _task_suite() -> type[TaskSuite]:
+    from wbench.testing import TaskSuite
+
+    return TaskSuite
+
+
+def _audit_rows(task: Task) -> list[dict[str, str]]:
+    from wbench.task.audit import audit
+
+    found = audit(task)
+    split = task.spec.split
+    unit = f"square of {split.block_m:g} m" if split.rule == "S1" else split.unit
+    rows = [("split", f"{split.rule}, unit {unit}")]
+    for part, samples in found.samples.items():
+        counts = f"{samples:,}, {found.units[part]:,}, {found.clusters[part]:,}"
+        rows.append((f"{part}: samples, units, clusters", counts))
+    rows.append(("on no side (guard, no path)", f"{found.left_out:,}"))
+    rows.append(("test samples also in training", str(found.duplicates)))
+    if found.nearest_m:
+        quantiles = ", ".join(f"{q} %: {metres:.1f}" for q, metres in found.nearest_m.items())
+        rows.append(("test user to nearest training user (m)", quantiles))
+    else:
+        rows.append(("test user to nearest training user (m)", "no scene in common: i.i.d. drops, or held out"))
+    for part, shares in found.balance.items():
+        top = sorted(shares.items(), key=lambda item: -item[1])[:4]
+        more = f" … {len(shares)} classes" if len(shares) > 4 else ""
+        rows.append((f"{part}: labels", ", ".join(f"{label}: {share:.1%}" for label, share in top) + more))
+    rows += [("violation", text) for text in found.violations]
+    return [{"finding": name, "value": value} for name, value in rows]
+
+
+def _suite(plug_in: str, task: str | None, data: Path | None, size: str, scratch: Path) -> Suite:
     found = registry.registry()
     if plug_in in found.entries["task"] or (plug_in.endswith(".toml") and task is None and _is_task(plug_in)):
-        from wbench.testing import TaskSuite
-
-        suite = TaskSuite()
-        suite.task = _tiny_task(plug_in, data, scratch)  # type: ignore[misc]
+        suite = _task_suite()()
+        suite.task = _task_of(plug_in, data, size, scratch)  # type: ignore[misc]
         return suite
     if plug_in in found.entries["recipe"] or plug_in.endswith(".toml"):
         return _generator_suite(plug_in)
@@ -54,7 +88,7 @@ def _suite(plug_in: str, task: str | None, data: Path | None, scratch: Path) -> 
 
     models = ModelSuite()
     models.reference = plug_in  # type: ignore[misc]
-    models.task = _tiny_task(task or _first_task(plug_in), data, scratch)  # type: ignore[misc]
+    models.task = _task_of(task or _first_task(plug_in), data, size, scratch)  # type: ignore[misc]
     return models
 
 
@@ -93,15 +127,15 @@ def _first_task(reference: str) -> str:
     raise UsageError("The model serves no installed task.", where=reference, next_step="wbench list tasks")
 
 
-def _tiny_task(name: str, data: Path | None, scratch: Path) -> Task:
-    """The task on its tiny datasets: those in the data folder, else generated for this check only."""
+def _task_of(name: str, data: Path | None, size: str, scratch: Path) -> Task:
+    """The task on its datasets: those in the data folder; tiny ones are else generated for this check only."""
     from wbench.run.generate import generate
     from wbench.run.plan import dataset_path, load_task
     from wbench.task.spec import load_spec
 
     recipes = load_spec(name).recipes
-    if all(dataset_path(recipe, "tiny", data=data).exists() for recipe in recipes):
-        return load_task(name, size="tiny", data=data)
+    if size != "tiny" or all(dataset_path(recipe, "tiny", data=data).exists() for recipe in recipes):
+        return load_task(name, size=size, data=data)
     for recipe in recipes:
         generate(recipe, size="tiny", out=dataset_path(recipe, "tiny", data=scratch), show_progress=True)
     return load_task(name, size="tiny", data=scratch)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wbench.cli.generate import show_failures
 from wbench.cli.location import location
 from wbench.cli.tables import format_option, show_table
+from wbench.errors import UsageError
 
 if TYPE_CHECKING:
     from wbench.dataset.reader import Dataset
@@ -21,14 +22,20 @@ __all__ = ["inspect_", "verify"]
 @click.command("inspect")
 @click.argument("path", type=location)
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw one page: FILE.png, .pdf or .svg.", metavar="FILE")
+@click.option("--scene", help="With --plot: draw this scene from above, with base stations, users and the split.")
+@click.option("--task", help="With --scene: the split of this task [default: squares of 40 m, S1].")
 @format_option
-def inspect_(path: Path | str, plot: Path | None, format_: str) -> None:
+def inspect_(path: Path | str, plot: Path | None, scene: str | None, task: str | None, format_: str) -> None:
     """Summarise the dataset at PATH: what was asked for, what its channels are like, its arrays and their ranges."""
-    from wbench.dataset.figure import plot_dataset
+    from wbench.dataset.figure import plot_dataset, plot_scene
     from wbench.dataset.look import take_look
     from wbench.dataset.reader import open_dataset
     from wbench.dataset.summary import array_rows, summary_rows
 
+    if (scene and plot is None) or (task and scene is None):
+        raise UsageError(
+            "--scene goes with --plot, and --task with --scene.", next_step="--plot map.png --scene munich"
+        )
     dataset = open_dataset(path)
     spec, missing = dataset.spec, len(dataset.missing_shards)
     look = take_look(dataset) if missing < spec.shards else None
@@ -39,8 +46,25 @@ def inspect_(path: Path | str, plot: Path | None, format_: str) -> None:
         click.echo()
     show_table(array_rows(dataset, look), format_)
     if plot is not None:
-        plot_dataset(dataset, plot)
+        if scene is None:
+            plot_dataset(dataset, plot)
+        else:
+            plot_scene(dataset, plot, scene, **_sides(dataset, task))
         click.echo(f"plot: {plot}", err=True)
+
+
+def _sides(dataset: Dataset, task: str | None) -> dict[str, Any]:
+    """Side of every sample by a task's split rule, or by squares of 40 m."""
+    import numpy as np
+
+    from wbench.task.spec import Split, load_spec
+    from wbench.task.splits import sides
+
+    split = Split(rule="S1") if task is None else load_spec(task).split
+    every = np.arange(len(dataset))
+    columns = {name: dataset.read(name, every) for name in split.arrays or ("scene",)}
+    scenes = [entry["name"] for entry in dataset.attributes.get("scenes", [])]
+    return {"sides": sides(split, dataset.spec.digest, columns, scenes), "split": task or split.rule}
 
 
 @click.command()

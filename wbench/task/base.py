@@ -55,7 +55,13 @@ class Radio:
     rx: ArrayMeta
 
     def observed(
-        self, shape: tuple[int, ...], dims: tuple[str, ...], *, tx: ArrayMeta | None = None, classes: int | None = None
+        self,
+        shape: tuple[int, ...],
+        dims: tuple[str, ...],
+        *,
+        tx: ArrayMeta | None = None,
+        classes: int | None = None,
+        outputs: int | None = None,
     ) -> ChannelMeta:
         """Metadata of an observation of this channel; ``tx`` where only a part of the array is seen."""
         return ChannelMeta(
@@ -67,7 +73,13 @@ class Radio:
             tx=tx or self.tx,
             rx=self.rx,
             classes=classes,
+            outputs=outputs,
         )
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of one sample of the channel: (time, rx, tx, subcarrier)."""
+        return self.time_steps, self.rx.ports, self.tx.ports, self.subcarriers
 
     @classmethod
     def of(cls, dataset: Dataset, channel: str) -> Radio:
@@ -156,14 +168,36 @@ class Task(ABC):
             CFR with the sample's phase, not scaled.
         clean : complex64 ndarray [n, …]
             :meth:`transform` of it, already divided by ``rms``.
-        rms : float32 ndarray [n]
-            The scale g.
+        rms : float32 ndarray [n] or [n, links]
+            The scale g, as :meth:`rms` gives it.
         labels : dict of str to ndarray
             The dataset arrays of :attr:`label_arrays`.
         """
 
-    #: Per-sample dataset arrays that :meth:`targets` needs.
-    label_arrays: ClassVar[tuple[str, ...]] = ()
+    @property
+    def label_arrays(self) -> tuple[str, ...]:
+        """Per-sample dataset arrays that :meth:`targets` needs."""
+        return ()
+
+    @property
+    def links(self) -> int:
+        """Consecutive dataset samples that make one sample of the task: a user's links to several base stations."""
+        return 1
+
+    def usable(self, part: Part, ids: Ids) -> npt.NDArray[np.bool_]:
+        """Which samples can be asked at all: bool [n]. By default those with a path (of any link)."""
+        dataset = self.dataset(part)
+        if "los" not in dataset.array_names:
+            return np.ones(len(ids), dtype=bool)
+        return np.asarray((self.read(part, "los", ids).reshape(len(ids), -1) != -1).any(axis=1))
+
+    def impair(self, channel: Complex, part: Part, ids: Ids) -> Complex:
+        """What the hardware does to the channel before it is seen, such as a clock error; nothing by default."""
+        return channel
+
+    def side_inputs(self, part: Part, ids: Ids) -> dict[str, npt.NDArray[Any]]:
+        """Further inputs beside ``"H"`` that the protocol allows the task; none by default."""
+        return {}
 
     def columns(self, part: Part, ids: Ids) -> dict[str, npt.NDArray[np.float64]]:
         """Numeric columns for slices and the ranked slice; the SNR if the task adds noise."""
@@ -193,16 +227,25 @@ class Task(ABC):
     def ids(self, part: Part) -> Ids:
         """Sample ids of a part, sorted, read-only; samples without a path are left out."""
         if part not in self._ids:
-            dataset = self.dataset(part)
-            units = dataset.read(self.spec.split.unit, np.arange(len(dataset)))
-            ids = split_ids(self.spec.split, dataset.spec.digest, units, self.spec.views[part].side)
-            if "los" in dataset.array_names:
-                ids = ids[dataset.read("los", ids) != -1]
+            dataset, split = self.dataset(part), self.spec.split
+            first = np.arange(0, len(dataset), self.links)
+            columns = {name: dataset.read(name, first) for name in split.arrays or (self.spec.cluster,)}
+            scenes = [entry["name"] for entry in dataset.attributes.get("scenes", [])]
+            ids = first[split_ids(split, dataset.spec.digest, columns, self.spec.views[part].side, scenes)]
+            ids = ids[self.usable(part, ids)]
             if not len(ids):
                 raise SpecError(f"The {part} part has no sample with a path.", where=self.spec.name)
             ids.setflags(write=False)
             self._ids[part] = ids
         return self._ids[part]
+
+    def read(self, part: Part, name: str, ids: Ids) -> npt.NDArray[Any]:
+        """A dataset array of samples of the task: [n, …], or [n, links, …] where a sample has several links."""
+        if self.links == 1:
+            return self.dataset(part).read(name, ids)
+        rows = (ids[:, None] + np.arange(self.links)).ravel()
+        values = self.dataset(part).read(name, rows)
+        return values.reshape(len(ids), self.links, *values.shape[1:])
 
     def clusters(self, part: Part, ids: Ids) -> npt.NDArray[np.int64]:
         """Interval cluster of each sample: int64 [n]."""
@@ -241,11 +284,11 @@ class Task(ABC):
         return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     def _pair(self, part: Part, ids: Ids) -> tuple[Batch, Truth]:
-        dataset = self.dataset(part)
-        channel = dataset.read(self.spec.channel, ids)
+        channel = self.read(part, self.spec.channel, ids)
         channel *= _per_sample(random_phase(self._stream(part, "phase"), ids), channel)
+        channel = self.impair(channel, part, ids)
         clean = self.transform(channel)
-        rms = self._rms(_seen(*self.observe(clean)))
+        rms = self.rms(_seen(*self.observe(clean)))
         clean = clean / _per_sample(rms, clean)
         values, mask = self.observe(clean)
         power: npt.NDArray[np.float32] | None = None
@@ -258,10 +301,18 @@ class Task(ABC):
             x: dict[str, npt.NDArray[Any]] = {"H": _placed(seen, mask), "observed": mask}
         else:  # clean feedback sees its own target: one array, kept once
             x = {"H": clean if power is None and values is clean else seen.reshape(values.shape)}
-        labels = {name: dataset.read(name, ids) for name in self.label_arrays}
-        return Batch(ids, x, power, self.meta), self.targets(channel, clean, rms, labels)
+        labels = {name: self.read(part, name, ids) for name in self.label_arrays}
+        batch = Batch(ids, {**x, **self.side_inputs(part, ids)}, power, self.meta)
+        return batch, self.targets(channel, clean, rms, labels)
 
-    def _rms(self, seen: Complex) -> npt.NDArray[np.float32]:
+    def rms(self, seen: Complex) -> npt.NDArray[np.float32]:
+        """The scale g of each sample: float32 [n], or [n, links] where each link is scaled by itself.
+
+        Parameters
+        ----------
+        seen : complex64 ndarray [n, m]
+            The clean observed part.
+        """
         if not self.scale:
             return np.ones(len(seen), dtype=np.float32)
         power = np.mean(seen.real.astype(np.float64) ** 2 + seen.imag.astype(np.float64) ** 2, axis=1)
@@ -283,7 +334,7 @@ def _placed(seen: Complex, mask: npt.NDArray[np.bool_]) -> Complex:
 
 
 def _per_sample(factor: npt.NDArray[Any], like: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return factor.reshape(-1, *(1,) * (like.ndim - 1))
+    return factor.reshape(*factor.shape, *(1,) * (like.ndim - factor.ndim))
 
 
 def family_class(spec: TaskSpec) -> type[Task]:

@@ -46,6 +46,8 @@ class ChannelMeta:
         Arrays as observed (of a sub-array where the task shows a sub-array).
     classes : int or None
         Number of classes of a ``classify`` task.
+    outputs : int or None
+        Number of outputs of a ``regress`` task.
     """
 
     shape: tuple[int, ...]
@@ -56,6 +58,7 @@ class ChannelMeta:
     tx: ArrayMeta
     rx: ArrayMeta
     classes: int | None = None
+    outputs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Batch:
         Opaque sample ids.
     x : dict of str to ndarray
         ``"H"`` complex64 [n, *meta.shape], scaled to unit rms over its observed part before noise; in ``reconstruct``
-        tasks ``"observed"`` bool [*meta.shape], and unobserved entries of ``"H"`` are 0.
+        tasks ``"observed"`` bool [*meta.shape], and unobserved entries of ``"H"`` are 0. Some tasks add inputs of
+        their own, which their family documents: ``"rsrp"``, ``"bs_position"`` …
     noise_power : ndarray of float32 [n] or None
         Noise variance per observed element, relative to unit rms; None where the task adds no noise.
     meta : ChannelMeta

@@ -18,6 +18,7 @@ __all__ = ["Kind", "Limit", "Noise", "Part", "Split", "Suite", "TaskSpec", "View
 
 Kind = Literal["classify", "regress", "reconstruct", "compress"]
 Part = Literal["train", "val", "test"]
+Side = Literal["train", "val", "test", "all"]
 
 
 class _Frozen(BaseModel):
@@ -27,12 +28,32 @@ class _Frozen(BaseModel):
 class Split(_Frozen):
     """How the units of a dataset are dealt to the sides (protocol: "Splits, budgets, regimes").
 
-    ``S0`` deals samples at random (diagnostic), ``S2`` deals whole drops; both by a keyed permutation.
+    Attributes
+    ----------
+    rule : {"S0", "S1", "S2", "S3"}
+        ``S0`` deals samples at random (diagnostic, never ranked). ``S1`` deals squares on the ground by user position,
+        across all base stations of a scene, and leaves out users near another side. ``S2`` deals whole drops. ``S3``
+        deals whole scenes, or tests on the ``held`` ones and deals the others as ``S1`` does. All by a keyed
+        permutation.
+    unit : str
+        Dataset array of the drop or scene that is never divided (S2, S3).
+    fractions : dict
+        Share of the units on each side.
+    block_m, guard_m : float
+        Side of a square in m; least distance in m, on the ground, of a training user to any validation or test user,
+        and of a validation user to any test user (S1, and S3 with ``held``).
+    held : tuple of str
+        Names of the test scenes (S3).
+    version : int
+        Raised to deal anew.
     """
 
-    rule: Literal["S0", "S2"]
+    rule: Literal["S0", "S1", "S2", "S3"]
     unit: str = "site"
     fractions: dict[Part, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
+    block_m: float = Field(default=40.0, ge=40)
+    guard_m: float = Field(default=10.0, ge=10)
+    held: tuple[str, ...] = ()
     version: int = 1
 
     @model_validator(mode="after")
@@ -41,19 +62,37 @@ class Split(_Frozen):
             raise ValueError("fractions needs train, val and test, and they must add up to 1")
         if min(self.fractions.values()) <= 0:
             raise ValueError("every fraction must be positive")
+        if self.held and self.rule != "S3":
+            raise ValueError("held goes with the rule S3")
         return self
+
+    @property
+    def spatial(self) -> bool:
+        """Whether squares on the ground are dealt."""
+        return self.rule == "S1" or bool(self.held)
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Dataset arrays that the rule looks at."""
+        if self.spatial:
+            return ("scene", "ue_position")
+        return () if self.rule == "S0" else (self.unit,)
 
     @property
     def digest(self) -> str:
         """Digest of the rule; together with a dataset's spec digest it fixes the split."""
-        return value_digest(self.model_dump(mode="json"))
+        spatial = set() if self.spatial else {"block_m", "guard_m", "held"}
+        return value_digest(self.model_dump(mode="json", exclude=spatial))
 
 
 class View(_Frozen):
-    """Where one part comes from: a side of the split of a recipe's dataset."""
+    """Where one part comes from: a side of the split of a recipe's dataset.
+
+    ``all`` is the whole dataset: the held-out scenario, generator or season, which no other part may touch.
+    """
 
     recipe: str
-    side: Part
+    side: Side
 
 
 class Noise(_Frozen):
@@ -144,6 +183,9 @@ class TaskSpec(_Frozen):
             raise ValueError("views needs train, val and test")
         if len({(view.recipe, view.side) for view in self.views.values()}) < len(self.views):
             raise ValueError("two parts are the same side of the same dataset: training would see the test part")
+        whole = [view.recipe for view in self.views.values() if view.side == "all"]
+        if any(recipe in whole for recipe in (v.recipe for v in self.views.values() if v.side != "all")):
+            raise ValueError("a dataset of which one part is the whole serves no other part")
         if any(not 0 < budget <= 100 for budget in self.budgets):
             raise ValueError("a budget is a percentage in (0, 100]")
         if any(not low <= high for low, high in self.ranked_slice.values()):
