@@ -38,6 +38,19 @@ def test_logistic_is_scikit_learns_with_the_best_c() -> None:
     assert head.count_parameters() == 3 * 6 + 3
 
 
+def test_sure_answers_keep_their_order() -> None:
+    """Far from the border probabilities round to 0 and 1; the scores do not."""
+    x = np.concatenate([np.linspace(-1, -0.9, 20), np.linspace(0.9, 1, 20)])[:, None]
+    label = {"label": np.repeat([0, 1], 20)}
+    head = LinearHead()
+    head.fit((x, label), (x, label), 2, 0)
+    scores = head.predict(np.array([[10.0], [40.0], [80.0]]))
+    margin = scores[:, 1] - scores[:, 0]
+    assert margin[0] > 30
+    assert np.all(np.diff(margin) > 1)
+    assert np.isfinite(scores).all()
+
+
 def test_ridge_is_scikit_learns_with_the_best_alpha() -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(size=(6, 2))

@@ -11,10 +11,12 @@ import pytest
 from wbench.errors import ResultError, UnknownNameError
 from wbench.metric import get_metric, metric_names
 
-NMSE = ("nmse_ros_db", "nmse_mor_db", "nmse_median_db", "nmse_full_db")
+NMSE = ("nmse_ros_db", "nmse_mor_db", "nmse_median_db", "nmse_full_db", "nmse_abs_db")
 DETECTION = ("f1_macro", "f1_binary", "balanced_accuracy", "auroc", "auprc")
-BEAM = ("top1", "top3", "top5", "within_1db", "rsrp_loss_db", "dba")
+BEAM = ("top1", "top3", "top5", "top1_of_3", "top1_of_5", "within_1db", "rsrp_loss_db", "dba")
 COSINE = ("rho", "sgcs")
+POSITION = ("mean_m", "cdf50_m", "cdf67_m", "cdf90_m", "cdf95_m")
+LEVEL = ("rmse_db", "mae_db")
 
 
 def case(name: str, n: int = 60, seed: int = 0):
@@ -28,20 +30,25 @@ def case(name: str, n: int = 60, seed: int = 0):
         rsrp = g.exponential(size=(n, 16))
         scores = np.round(np.sqrt(rsrp) + 0.3 * g.normal(size=rsrp.shape), 1).astype(np.float32)
         return scores, {"rsrp": rsrp, "label": rsrp.argmax(axis=1)}
+    if name in POSITION + LEVEL:
+        target = 50 * g.normal(size=(n, 2 if name in POSITION else 1))
+        return (target + np.round(g.normal(size=target.shape), 1)).astype(np.float32), {"target": target}
     shape = (n, 32, 8)
     target = (g.normal(size=shape) + 1j * g.normal(size=shape)).astype(np.complex64)
     noise = (g.normal(size=shape) + 1j * g.normal(size=shape)).astype(np.complex64)
-    return target + 0.3 * noise, {"H": target, "outside": g.exponential(size=n)}
+    return target + 0.3 * noise, {"H": target, "outside": g.exponential(size=n), "rms": g.exponential(size=n)}
 
 
 def perfect(name: str, truth):
     if name in DETECTION:
         return np.eye(2)[truth["label"]]
+    if name in POSITION + LEVEL:
+        return truth["target"]
     return truth["rsrp"] if name in BEAM else truth["H"]
 
 
 def test_every_metric_is_tested_here():
-    assert set(metric_names()) == {*NMSE, *DETECTION, *BEAM, *COSINE}
+    assert set(metric_names()) == {*NMSE, *DETECTION, *BEAM, *COSINE, *POSITION, *LEVEL}
 
 
 def test_unknown_metric_suggests_near_names():

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wbench.errors import WBenchError
     from wbench.generator import Block, Generator, Layout, Session, Synthesis
     from wbench.metric.base import Metric
-    from wbench.model import Codec, Embedder, Model, ModelInfo, Payload, Predictor, load_model
+    from wbench.model import Codec, Embedder, Model, ModelInfo, Payload, Predictor, TorchEmbedder, load_model
     from wbench.result import Result
     from wbench.run.evaluate import evaluate
     from wbench.run.generate import generate
@@ -54,6 +54,7 @@ _WHERE = {
     "Synthesis": "wbench.generator",
     "Task": "wbench.task.base",
     "TaskSpec": "wbench.task.spec",
+    "TorchEmbedder": "wbench.model",
     "WBenchError": "wbench.errors",
     "evaluate": "wbench.run.evaluate",
     "generate": "wbench.run.generate",
@@ -83,6 +84,7 @@ __all__ = [
     "Synthesis",
     "Task",
     "TaskSpec",
+    "TorchEmbedder",
     "WBenchError",
     "__version__",
     "evaluate",

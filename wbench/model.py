@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from wbench.errors import PluginError, UsageError
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import TaskSpec
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
 __all__ = [
     "Codec",
     "Decoder",
@@ -32,6 +35,7 @@ __all__ = [
     "ModelInfo",
     "Payload",
     "Predictor",
+    "TorchEmbedder",
     "TrainingData",
     "load_model",
 ]
@@ -137,6 +141,10 @@ class Model(ABC):
         """Number of parameters after fitting; ``info.parameters`` by default."""
         return self.info.parameters
 
+    def count_trained_parameters(self) -> int:
+        """How many of them :meth:`fit` chose; all of them by default, none of a model that does not train."""
+        return self.count_parameters() if self.info.trains else 0
+
 
 class Predictor(Model):
     """A model that answers the task itself."""
@@ -149,7 +157,8 @@ class Predictor(Model):
         -------
         ndarray
             ``classify``: scores float [n, classes], larger is more likely. ``regress``: float [n, outputs].
-            ``reconstruct``: complex [n, *meta.shape]; only entries that are not observed count.
+            ``reconstruct``: complex [n, *meta.shape]; only entries that are not observed count, unless the family says
+            that all do (channel estimation).
         """
 
 
@@ -159,6 +168,63 @@ class Embedder(Model):
     @abstractmethod
     def embed(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Features float32 [n, token, d]."""
+
+    def pool(self, tokens: Any) -> Any:
+        """One vector per sample, [n, token, d] → [n, m], for heads that want one; the mean over tokens by default.
+
+        A network with a class token takes that one (``tokens[:, 0]``). Tokens are a NumPy array, or a tensor while the
+        embedder is fine-tuned: slicing, ``reshape`` and ``mean(axis=…)`` work on both.
+        """
+        return tokens.mean(axis=1)
+
+
+class TorchEmbedder(Embedder):
+    """An embedder that is a PyTorch network, so that the harness can also fine-tune it.
+
+    A subclass sets :attr:`module` in :meth:`Model.setup` and writes :meth:`inputs` and :meth:`forward_tokens`;
+    :meth:`layers` if its last layers are worth tuning alone.
+    """
+
+    #: The network, with its weights, once :meth:`Model.setup` is over.
+    module: nn.Module
+    #: Samples per forward pass. Always this many (zeros fill up), so that every matrix product has one size and a
+    #: sample's features are the same bits in whatever batch it comes.
+    samples_per_pass: ClassVar[int] = 16
+
+    @abstractmethod
+    def inputs(self, batch: Batch) -> dict[str, npt.NDArray[Any]]:
+        """What the network sees: arrays [n, …] by name, with the model's own scaling and policy for shapes."""
+
+    @abstractmethod
+    def forward_tokens(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Tokens [n, token, d] of tensors as :meth:`inputs` names them, through :attr:`module`, with gradients."""
+
+    def layers(self) -> Sequence[nn.Module]:
+        """The network in the order of its layers, for tuning the last n of them.
+
+        What follows the last layer (a final norm) belongs to it: ``nn.ModuleList([layer, norm])``. By default the
+        network is one layer.
+        """
+        return [self.module]
+
+    def embed(self, batch: Batch) -> npt.NDArray[np.float32]:
+        """Features float32 [n, token, d], without gradients and without dropout."""
+        import torch
+
+        self.module.eval()
+        device = next(self.module.parameters()).device
+        arrays = self.inputs(batch)
+        n, size = len(batch), self.samples_per_pass
+        fill = {k: np.zeros((-n % size, *v.shape[1:]), dtype=v.dtype) for k, v in arrays.items()}
+        tensors = {k: torch.from_numpy(np.concatenate([v, fill[k]])) for k, v in arrays.items()}
+        with torch.inference_mode():
+            passes = [{k: v[i : i + size].to(device) for k, v in tensors.items()} for i in range(0, n, size)]
+            tokens = torch.cat([self.forward_tokens(one) for one in passes])[:n]
+            return np.asarray(tokens.float().cpu().numpy())
+
+    def count_parameters(self) -> int:
+        """Number of weights."""
+        return sum(weight.numel() for weight in self.module.parameters())
 
 
 Encoder = Callable[[Batch], Sequence[Payload]]

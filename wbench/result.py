@@ -1,4 +1,8 @@
-"""The result file: one immutable JSON per (task, size, model, regime, head, budget, draw, seed) and its predictions."""
+"""The result file: one immutable JSON per (task, size, model, regime, head, budget, draw, seed) and its predictions.
+
+Version 2 of the schema adds few-shot parts, fine-tuned layers, the head's version and the number of trained parameters.
+Version 1 is read as well: what it does not have is None.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ __all__ = [
     "write_result",
 ]
 
-RESULT_SCHEMA_VERSION = 1
+RESULT_SCHEMA_VERSION = 2
 Regime = Literal["none", "head", "fine-tune", "full"]
 
 
@@ -94,7 +98,7 @@ class DatasetRecord(_Record):
 
 
 class ModelRecord(_Record):
-    """What the model declared, and its parameter count after fitting."""
+    """What the model declared, and after fitting its parameters and how many of them were trained here."""
 
     name: str
     revision: str
@@ -103,6 +107,7 @@ class ModelRecord(_Record):
     source: str = ""
     licence: str = ""
     parameters: int = 0
+    trained_parameters: int | None = None
     trains: bool = False
     pretraining: tuple[str, ...] = ()
     overlap: str = "none"
@@ -128,7 +133,11 @@ class PredictionsRecord(_Record):
 
 
 class Result(_Record):
-    """One finished evaluation."""
+    """One finished evaluation.
+
+    ``shots`` is the number of training samples of every class in a few-shot result; ``budget_percent`` is then the
+    share of the training part that they are. ``layers`` is how many of the last layers were fine-tuned, None for all.
+    """
 
     schema_version: int = RESULT_SCHEMA_VERSION
     task: TaskRecord
@@ -136,7 +145,10 @@ class Result(_Record):
     model: ModelRecord
     regime: Regime
     head: str | None = None
+    head_version: int | None = None
+    layers: int | None = None
     budget_percent: FiniteFloat = Field(gt=0, le=100)
+    shots: int | None = Field(default=None, ge=1)
     draw: int = Field(ge=0)
     seed: int = Field(ge=0)
     n_train: int

@@ -49,10 +49,24 @@ def doctor(format_: str) -> int:
         there = shutil.which(program) is not None
         state = "found" if there else "missing"
         rows.append({"what": program, "state": state, "for": purpose, "install": "" if there else install})
+    rows += _probed()
     show_table(rows, format_)
     for problem in registry.registry().problems:
         click.secho(f"plug-in: {problem}", fg="yellow", err=True)
     return 3 if base_missing else 0
+
+
+def _probed() -> list[dict[str, str]]:
+    """Rows of the generators' own probes: ``probe = "module:function"`` in their manifest, rows as above."""
+    rows: list[dict[str, str]] = []
+    for name, entry in registry.registry().entries["generator"].items():
+        if "probe" not in entry.extra:
+            continue
+        try:
+            rows += registry.import_reference(str(entry.extra["probe"]))()
+        except Exception as error:  # a plug-in's code; the other rows are worth having
+            rows.append({"what": name, "state": f"broken: {error}", "for": f"generator {name}", "install": ""})
+    return rows
 
 
 def _state(package: str, distribution: str) -> str:

@@ -26,10 +26,23 @@ __all__ = ["evaluate", "result_rows", "score"]
 @click.option("--task", "tasks", multiple=True, metavar="T", help="Task instance (repeat for several).")
 @click.option("--suite", help="All tasks of a suite.")
 @click.option("--size", default="standard", show_default=True, help="tiny, standard or large.")
-@click.option("--head", default="linear", show_default=True, help="Head of embedders.")
-@click.option("--budget", "budgets", multiple=True, type=float, default=(100.0,), help="Training budget in percent.")
-@click.option("--draws", type=int, help="Draws of each budget [default: 5 below 25 %].")
-@click.option("--seeds", type=int, default=1, show_default=True, help="Training seeds of stochastic models.")
+@click.option(
+    "--head", default="linear", show_default=True, help="Head of embedders: linear, knn, mlp, resnet1d-slim, -wide."
+)
+@click.option(
+    "--regime",
+    type=click.Choice(["head", "fine-tune"]),
+    default="head",
+    show_default=True,
+    help="Whether embedders stay frozen under the head.",
+)
+@click.option("--layers", type=int, metavar="N", help="Fine-tune the last N layers only [default: all].")
+@click.option(
+    "--budget", "budgets", multiple=True, type=float, metavar="P", help="Training budget in percent [default: 100]."
+)
+@click.option("--shots", multiple=True, type=int, metavar="K", help="Few-shot: K training samples of every class.")
+@click.option("--draws", type=int, help="Draws of each budget [default: 5 below 25 %, 10 of few-shot parts].")
+@click.option("--seeds", type=int, default=1, show_default=True, help="Training seeds of stochastic models and heads.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder [default: $WBENCH_DATA or ./data].")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results.")
 @format_option
@@ -96,6 +109,27 @@ def show_score(score: Score) -> str:
     return f"{score.value:.3f}{span} {score.unit}".rstrip()
 
 
+def _regime(result: Result) -> str:
+    """``fine-tune last 2 linear``."""
+    layers = f"last {result.layers}" if result.layers is not None else ""
+    return " ".join(part for part in (result.regime, layers, result.head) if part)
+
+
+def _parameters(result: Result) -> str:
+    """``798k, 258 trained``; a dash where the notion does not apply."""
+    count, trained = result.model.parameters, result.model.trained_parameters
+    if not count:
+        return "–"
+    return _short(count) + (f", {_short(trained)} trained" if trained not in (None, count) else "")
+
+
+def _short(count: int | None) -> str:
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if count is not None and count >= size:
+            return f"{count / size:.3g}{unit}"
+    return str(count)
+
+
 def result_rows(results: list[Result]) -> list[dict[str, Any]]:
     """Table rows of results of one task, best first."""
     results = sorted(
@@ -107,14 +141,15 @@ def result_rows(results: list[Result]) -> list[dict[str, Any]]:
         others = [s for s in result.scores if s.slice == "ranked" and s.metric != primary.metric]
         row: dict[str, Any] = {
             "model": result.model.name,
-            "regime": result.regime + (f" {result.head}" if result.head else ""),
-            "budget": f"{result.budget_percent:g} %",
+            "regime": _regime(result),
+            "budget": f"{result.budget_percent:g} %" if result.shots is None else f"{result.shots}-shot",
             primary.metric: show_score(primary),
             "n": primary.n,
         }
         if result.cost.payload_bits_max is not None:
             row["bits"] = result.cost.payload_bits_max
         row |= {s.metric: f"{s.value:.3f}" for s in others[:4]}
+        row["parameters"] = _parameters(result)
         row["time"] = f"{result.cost.fit_s + result.cost.predict_s:.1f} s"
         rows.append(row)
     return rows

@@ -15,7 +15,7 @@ __all__ = ["list_"]
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["generators", "recipes", "tasks", "models", "suites"]))
+@click.argument("what", type=click.Choice(["generators", "recipes", "tasks", "models", "heads", "suites"]))
 @format_option
 def list_(what: str, format_: str) -> None:
     """List WHAT is installed, from all providers."""
@@ -25,6 +25,7 @@ def list_(what: str, format_: str) -> None:
         "recipes": _recipes,
         "tasks": _tasks,
         "models": _models,
+        "heads": _heads,
         "suites": _suites,
     }
     show_table(tables[what](found), format_)
@@ -72,6 +73,7 @@ def _tasks(found: registry.Registry) -> list[dict[str, Any]]:
     from wbench.task.spec import load_spec
 
     rows: list[dict[str, Any]] = []
+    suites = {entry.name: _table(entry).get("tasks") for entry in _entries(found, "suite")}
     for entry in _entries(found, "task"):
         try:
             spec = load_spec(entry.name)
@@ -87,13 +89,14 @@ def _tasks(found: registry.Registry) -> list[dict[str, Any]]:
                 "split": spec.split.rule,
                 "metric": spec.primary,
                 "digest": spec.digest[7:15],
+                "suites": ", ".join(name for name, tasks in suites.items() if entry.name in (tasks or ())),
                 "summary": spec.summary,
             }
         )
     return rows
 
 
-_TASK_COLUMNS = ("task", "v", "kind", "datasets", "split", "metric", "digest", "summary")
+_TASK_COLUMNS = ("task", "v", "kind", "datasets", "split", "metric", "digest", "suites", "summary")
 
 
 def _models(found: registry.Registry) -> list[dict[str, Any]]:
@@ -105,6 +108,22 @@ def _models(found: registry.Registry) -> list[dict[str, Any]]:
             "summary": e.summary,
         }
         for e in _entries(found, "model")
+    ]
+
+
+def _heads(found: registry.Registry) -> list[dict[str, Any]]:
+    from wbench.heads import HEADS, TUNED_HEADS
+
+    return [
+        {
+            "head": name,
+            "v": head.version,
+            "sees": "one vector" if head.pools else "tokens",
+            "seeds": "yes" if head.stochastic else "–",
+            "fine-tune": "yes" if name in TUNED_HEADS else "–",
+            "summary": head.summary,
+        }
+        for name, head in HEADS.items()
     ]
 
 

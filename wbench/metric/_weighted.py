@@ -22,6 +22,7 @@ __all__ = [
     "linear",
     "weighted_mean",
     "weighted_median",
+    "weighted_quantile",
 ]
 
 #: Power ratios outside ±300 dB are clipped, so that every value (a perfect answer is -inf dB) stays finite.
@@ -106,15 +107,20 @@ def weighted_mean(values: npt.NDArray[np.float64], weight: Weight) -> float:
 
 
 def weighted_median(values: npt.NDArray[np.float64], weight: Weight) -> float:
-    """Median of weighted values: where the cumulated weight passes one half, the midpoint if it hits one half.
+    """Median of weighted values; with equal weights the usual one (mean of the two middle values for even n)."""
+    return weighted_quantile(values, weight, 0.5)
 
-    With equal weights this is the usual median (mean of the two middle values for even n).
+
+def weighted_quantile(values: npt.NDArray[np.float64], weight: Weight, level: float) -> float:
+    """Quantile of weighted values: where the cumulated weight passes the level, the midpoint if it hits it.
+
+    Definition 2 of Hyndman and Fan (The American Statistician 50(4), 1996), NumPy's ``averaged_inverted_cdf``.
     """
     kept = weight > 0
     order = np.argsort(values[kept], kind="stable")
     ordered, cumulated = values[kept][order], np.cumsum(weight[kept][order])
-    # A thousandth of one in a million samples: rounding of the sums must not decide whether one half is hit.
-    half, rounding = 0.5 * cumulated[-1], 1e-9 * cumulated[-1]
-    lower = int(np.searchsorted(cumulated, half - rounding))
-    upper = int(np.searchsorted(cumulated, half + rounding))
+    # A thousandth of one in a million samples: rounding of the sums must not decide whether the level is hit.
+    reach, rounding = level * cumulated[-1], 1e-9 * cumulated[-1]
+    lower = int(np.searchsorted(cumulated, reach - rounding))
+    upper = min(int(np.searchsorted(cumulated, reach + rounding)), len(ordered) - 1)
     return float(0.5 * (ordered[lower] + ordered[upper]))

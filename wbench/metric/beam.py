@@ -16,7 +16,7 @@ from wbench.metric._weighted import DB_LIMIT, check_weight, checked_scores, deci
 from wbench.metric.base import Metric, Table, Weight
 from wbench.task.batch import Truth
 
-__all__ = ["Dba", "RsrpLoss", "Top1", "Top3", "Top5", "Within1Db"]
+__all__ = ["Dba", "RsrpLoss", "Top1", "Top1Of3", "Top1Of5", "Top3", "Top5", "Within1Db"]
 
 
 class _Ranked(Metric):
@@ -98,6 +98,37 @@ class Within1Db(_Ranked):
         """Table [n, 2]: hit, tied; from ``truth["rsrp"]`` float [n, beams], linear."""
         worst, best = (ratio >= linear(-1.0) for ratio in _chosen_over_best(pred, truth, self.name))
         return np.stack([worst, worst != best], axis=1).astype(np.float64)
+
+
+class _Top1OfK(_Ranked):
+    """Share of samples whose chosen beam is one of the K strongest: fewer than K others are stronger.
+
+    Of beams of equal power each may be among the K strongest; only equal *scores* count pessimistically.
+    """
+
+    k: ClassVar[int]
+
+    def per_sample(self, pred: npt.NDArray[Any], truth: Truth, calibration: dict[str, float]) -> Table:
+        """Table [n, 2]: hit, tied; from ``truth["rsrp"]`` float [n, beams], linear."""
+        worst, best = _chosen_over_best(pred, truth, self.name)
+        rsrp = np.asarray(truth["rsrp"], dtype=np.float64)
+        ratio = rsrp / rsrp.max(axis=1, keepdims=True)
+        hit, lucky = (np.sum(ratio > chosen[:, None], axis=1) < self.k for chosen in (worst, best))
+        return np.stack([hit, hit != lucky], axis=1).astype(np.float64)
+
+
+class Top1Of3(_Top1OfK):
+    """Share of samples whose best score is one of the three strongest beams; Top-1/K in TR 38.843, K = 3."""
+
+    name: ClassVar[str] = "top1_of_3"
+    k: ClassVar[int] = 3
+
+
+class Top1Of5(_Top1OfK):
+    """Share of samples whose best score is one of the five strongest beams; Top-1/K in TR 38.843, K = 5."""
+
+    name: ClassVar[str] = "top1_of_5"
+    k: ClassVar[int] = 5
 
 
 class RsrpLoss(_Ranked):

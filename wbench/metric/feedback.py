@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from wbench.channel.eigenvectors import dominant_eigenvectors
 from wbench.errors import ResultError
 from wbench.metric._weighted import check_weight, finite, weighted_mean
 from wbench.metric.base import Metric, Table, Weight
+from wbench.metric.precoding import open_channel
 from wbench.metric.reconstruction import NmseRatioOfSums, error_and_reference
 from wbench.task.batch import Truth
 
@@ -104,8 +106,16 @@ class Sgcs(_Cosine):
     name: ClassVar[str] = "sgcs"
 
     def per_sample(self, pred: npt.NDArray[Any], truth: Truth, calibration: dict[str, float]) -> Table:
-        """Table [n, 1]: mean squared cosine over all axes but the first and the last (ports)."""
-        cosine = squared_cosine(pred, truth["H"], self.name)
+        """Table [n, 1]: mean squared cosine over all axes but the first and the last (ports).
+
+        Where the target is a predicted channel (``truth["w"]``, complex [n, step, subband, port]), the eigenvectors of
+        the answer are taken per step and sub-band.
+        """
+        target = truth["H"]
+        if "w" in truth:
+            target = truth["w"]
+            pred = dominant_eigenvectors(open_channel(pred, truth, self.name)[0], target.shape[-2])
+        cosine = squared_cosine(pred, target, self.name)
         table: Table = cosine.reshape(len(cosine), -1).mean(axis=1, keepdims=True)
         return table
 

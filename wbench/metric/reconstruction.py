@@ -16,7 +16,7 @@ from wbench.metric._weighted import DB_LIMIT, check_weight, decibels, finite, li
 from wbench.metric.base import Metric, Table, Weight
 from wbench.task.batch import Truth
 
-__all__ = ["NmseMeanOfRatios", "NmseMedian", "NmseRatioOfSums", "error_and_reference"]
+__all__ = ["NmseAbsolute", "NmseMeanOfRatios", "NmseMedian", "NmseRatioOfSums", "error_and_reference"]
 
 _ROWS = 1024  # rows at a time: bounds the float64 copies, and no row's sum depends on its neighbours
 
@@ -97,6 +97,24 @@ class NmseRatioOfSums(_Nmse):
         if reference <= 0:
             raise ResultError("The normalised error of zero channels is undefined.", where=f"metric {self.name}")
         return float(decibels(error / reference))
+
+
+class NmseAbsolute(NmseRatioOfSums):
+    """``10 log10(Σ g²‖H - Ĥ‖² / Σ g²‖H‖²)``: of the channels in their own units, before division by their rms g.
+
+    A diagnostic, not a ranking: the few users with the strongest channels decide it.
+    """
+
+    name: ClassVar[str] = "nmse_abs_db"
+
+    def per_sample(self, pred: npt.NDArray[Any], truth: Truth, calibration: dict[str, float]) -> Table:
+        """Table [n, 2]: both energies times g², with ``truth["rms"]`` float [n]."""
+        table = super().per_sample(pred, truth, calibration)
+        gain = finite(np.asarray(truth["rms"], dtype=np.float64), "scale", self.name)
+        if gain.shape != (len(table),) or np.any(gain <= 0):
+            why = f"got {gain.shape} for {len(table)} samples"
+            raise ResultError("The scale must be one positive number per sample.", where=f"metric {self.name}", why=why)
+        return np.asarray(table * gain[:, None] ** 2)
 
 
 class NmseMeanOfRatios(_Nmse):

@@ -10,20 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from wbench.digest import value_digest
-from wbench.errors import ModelError
-from wbench.heads import Probe, build_head
+from wbench.errors import ModelError, SpecError
+from wbench.heads import FineTuned, Probe, build_head
 from wbench.metric.base import Metric
 from wbench.metric.catalogue import get_metric
 from wbench.model import Codec, Embedder, Model, ModelInfo, Predictor, load_model
 from wbench.result import CostRecord
 from wbench.run.codec import run_codec
 from wbench.run.guard import blaming, check_independence, probe_rows
+from wbench.run.score import counted
 from wbench.task.base import Task
 from wbench.task.batch import Truth
 from wbench.task.part import TaskData
 from wbench.task.spec import Part
 
-__all__ = ["Answer", "Cell", "answer_cell", "open_entries", "prepare", "regime_of", "result_key"]
+__all__ = ["Answer", "Cell", "answer_cell", "prepare", "regime_of", "result_key"]
 
 BATCH = 256
 SAMPLES_PER_CLASS = 4
@@ -42,6 +43,12 @@ class Cell:
         Head of an embedder.
     budget, draw, seed : float, int, int
         Training budget in percent, its draw, the training seed.
+    shots : int or None
+        Training samples of every class, instead of the budget.
+    tune : bool
+        Fine-tune the embedder with the head, instead of a head on frozen features.
+    layers : int or None
+        Fine-tune the last so many layers; None for all.
     """
 
     model: str
@@ -49,6 +56,13 @@ class Cell:
     budget: float = 100.0
     draw: int = 0
     seed: int = 0
+    shots: int | None = None
+    tune: bool = False
+    layers: int | None = None
+
+    def data(self, task: Task, part: Part) -> TaskData:
+        """The part as the cell's model sees it."""
+        return TaskData(task, part, self.budget, self.draw, self.shots)
 
 
 @dataclass(frozen=True)
@@ -58,10 +72,12 @@ class Answer:
     info: ModelInfo
     regime: str
     head: str | None
+    head_version: int | None
     predictions: npt.NDArray[Any]
     calibration: dict[str, dict[str, float]]
     cost: CostRecord
     parameters: int
+    trained_parameters: int
     n_train: int
     n_val: int
     ids: Ids
@@ -71,7 +87,8 @@ def prepare(cell: Cell, task: Task) -> tuple[Model, str | None]:
     """Construct the cell's model, an embedder with its head; and the reason if it does not serve the task."""
     model = load_model(cell.model)
     if isinstance(model, Embedder):
-        model = Probe(model, build_head(cell.head or "linear"))
+        head = cell.head or "linear"
+        model = FineTuned(model, head, cell.layers) if cell.tune else Probe(model, build_head(head))
     with blaming(cell.model, "supports", _code(model)):
         reason = model.supports(task.spec)
     if not (reason is None or isinstance(reason, str)):
@@ -85,23 +102,27 @@ def prepare(cell: Cell, task: Task) -> tuple[Model, str | None]:
 def _too_little(model: Model, cell: Cell, task: Task) -> str | None:
     # Protocol, budgets: beams need four samples per class, else a reported skip.
     classes = task.meta.classes
-    if not model.info.trains or classes is None or classes <= 2:
+    if not model.info.trains:
         return None
-    have = len(TaskData(task, "train", cell.budget, cell.draw))
+    if cell.shots is not None:
+        try:
+            _ = cell.data(task, "train"), cell.data(task, "val")
+        except SpecError as error:
+            return f"{error.what.rstrip('.')} ({error.why})".replace("There are", "there are")
+    if classes is None or classes <= 2:
+        return None
+    have = len(cell.data(task, "train"))
     need = SAMPLES_PER_CLASS * classes
     return f"{have} training samples, {classes} classes need {need}" if have < need else None
 
 
 def regime_of(model: Model) -> str:
-    """What is trained: ``none`` (zero-shot), ``head`` (on frozen features) or ``full``."""
+    """What is trained: ``none`` (zero-shot), ``head`` (on frozen features), ``fine-tune`` or ``full``."""
+    if isinstance(model, FineTuned):
+        return "fine-tune"
     if isinstance(model, Probe):
         return "full" if model.embedder.info.trains else "head"
     return "full" if model.info.trains else "none"
-
-
-def open_entries(values: npt.NDArray[Any], mask: npt.NDArray[np.bool_] | None) -> npt.NDArray[Any]:
-    """What counts of an answer or a target: in ``reconstruct`` tasks the entries that were not observed."""
-    return values if mask is None else values[:, ~mask]
 
 
 def answer_cell(model: Model, cell: Cell, task: Task) -> Answer:
@@ -114,8 +135,7 @@ def answer_cell(model: Model, cell: Cell, task: Task) -> Answer:
     ModelError
         If the model raises, its answer has a wrong shape or is not finite, or hangs on the other samples of a batch.
     """
-    train = TaskData(task, "train", cell.budget, cell.draw)
-    val = TaskData(task, "val", cell.budget, cell.draw)
+    train, val = cell.data(task, "train"), cell.data(task, "val")
     code = _code(model)
     with blaming(cell.model, "setup", code):
         model.setup(task.spec, task.meta)
@@ -144,15 +164,22 @@ def answer_cell(model: Model, cell: Cell, task: Task) -> Answer:
         payload_bits_max=None if bits is None else int(bits.max()),
     )
     with blaming(cell.model, "count_parameters", code):
-        parameters = int(model.count_parameters())
-    head = model.head.name if isinstance(model, Probe) else None
+        parameters = int(model.count_parameters()), int(model.count_trained_parameters())
+    head = _head(model)
     counts = (len(train), len(val)) if model.info.trains else (0, 0)
-    return Answer(model.info, regime_of(model), head, predictions, calibration, cost, parameters, *counts, ids)
+    return Answer(model.info, regime_of(model), *head, predictions, calibration, cost, *parameters, *counts, ids)
 
 
 def _code(model: Model) -> Model:
     # Whose file an error is looked for in: of a probe the embedder is the user's, the head is ours.
-    return model.embedder if isinstance(model, Probe) else model
+    return model.embedder if isinstance(model, (Probe, FineTuned)) else model
+
+
+def _head(model: Model) -> tuple[str | None, int | None]:
+    """Name and version of the head, or of the way of fine-tuning."""
+    if isinstance(model, FineTuned):
+        return model.head, model.version
+    return (model.head.name, model.head.version) if isinstance(model, Probe) else (None, None)
 
 
 def _calibrate(model: Model, task: Task, val: TaskData, name: str) -> dict[str, dict[str, float]]:
@@ -178,7 +205,7 @@ def _predict(
         with blaming(name, "predict", _code(model)):
             answer = np.asarray(model.predict(batch))
         seconds += time.perf_counter() - began
-        answers.append(open_entries(_checked(answer, task, len(batch), name), mask))
+        answers.append(counted(task, _checked(answer, task, len(batch), name), mask))
     return np.concatenate(answers), seconds
 
 
@@ -192,7 +219,7 @@ def _check_alone(model: Model, task: Task, ids: Ids, predictions: npt.NDArray[An
 def _checked(answer: npt.NDArray[Any], task: Task, count: int, name: str) -> npt.NDArray[Any]:
     kind = task.spec.kind
     real = kind in ("classify", "regress")
-    expected = (count, task.meta.classes) if real else (count, *task.meta.shape)
+    expected = (count, task.meta.classes or task.meta.outputs) if real else (count, *task.meta.shape)
     dtype: type[np.generic] = np.float32 if real else np.complex64
     fits = answer.ndim == len(expected) and all(e in (None, s) for s, e in zip(answer.shape, expected, strict=True))
     if not fits:
@@ -209,13 +236,14 @@ def _checked(answer: npt.NDArray[Any], task: Task, count: int, name: str) -> npt
     return answer
 
 
-def result_key(task: Task, info: ModelInfo, cell: Cell, regime: str) -> str:
+def result_key(task: Task, model: Model, cell: Cell) -> str:
     """Digest that names a result: everything that was asked for. The same key means the same numbers."""
+    data = [cell.budget, cell.shots, cell.draw, cell.seed]
     asked = {
         "task": task.spec.digest,
         "metrics": {name: get_metric(name).version for name in task.spec.metrics},
         "datasets": {recipe: dataset.spec.digest for recipe, dataset in task.datasets.items()},
-        "model": [info.name, info.revision],
-        "cell": [regime, cell.head, cell.budget, cell.draw, cell.seed],
+        "model": [model.info.name, model.info.revision],
+        "cell": [regime_of(model), *_head(model), cell.layers, *data],
     }
     return value_digest(asked)[7:19]

@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from wbench.digest import array_digest
 from wbench.errors import MissingError, ResultError, SpecError, UsageError, WBenchError
-from wbench.heads import build_head
+from wbench.heads import HEADS, TUNED_HEADS, build_head
 from wbench.metric.catalogue import get_metric
 from wbench.model import Embedder, Model, load_model
 from wbench.provenance import provenance
@@ -39,8 +39,22 @@ from wbench.task.base import Task
 __all__ = ["CellReport", "EvaluationReport", "evaluate"]
 
 Status = Literal["done", "kept", "not applicable", "failed"]
-#: Draws of a training budget below this percentage are repeated (protocol).
+#: Budgets below this percentage have five draws, few-shot parts ten (protocol).
 DRAWS_BELOW_PERCENT = 25.0
+DRAWS, SHOT_DRAWS = 5, 10
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of every model that can do it."""
+
+    head: str
+    tune: bool
+    layers: int | None
+    budgets: tuple[float, ...]
+    shots: tuple[int, ...]
+    draws: int | None
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,10 @@ def evaluate(
     data: str | Path | None = None,
     out: str | Path = "results",
     head: str = "linear",
-    budgets: Sequence[float] = (100.0,),
+    regime: Literal["head", "fine-tune"] = "head",
+    layers: int | None = None,
+    budgets: Sequence[float] | None = None,
+    shots: Sequence[int] = (),
     draws: int | None = None,
     seeds: int = 1,
     show_progress: bool = False,
@@ -106,11 +123,17 @@ def evaluate(
     data, out : path
         Data folder, and folder of the results.
     head : str
-        Head of embedders.
-    budgets : sequence of float
-        Training budgets in percent, for models that train.
+        Head of embedders, a name of :data:`wbench.heads.HEADS`.
+    regime : {"head", "fine-tune"}
+        Whether embedders stay frozen under their head or are trained with it.
+    layers : int, optional
+        Fine-tune the last so many layers only; all weights by default.
+    budgets : sequence of float, optional
+        Training budgets in percent, for models that train; 100 by default, none if there are ``shots``.
+    shots : sequence of int
+        Few-shot training parts with so many samples of every class, for models that train on ``classify`` tasks.
     draws : int, optional
-        Draws of each budget; default 5 below 25 %, else 1 (100 % has one draw).
+        Draws of each budget; default 5 below 25 %, else 1 (100 % has one draw), and 10 of few-shot parts.
     seeds : int
         Training seeds of stochastic models.
     show_progress : bool
@@ -130,12 +153,15 @@ def evaluate(
     DatasetNotFoundError
         A dataset has not been generated.
     """
-    _check_request(head, budgets, draws, seeds)
+    budgets = budgets or (() if shots else (100.0,))
+    tune = regime == "fine-tune"
+    request = _Request(head, tune, layers if tune else None, tuple(budgets), tuple(shots), draws, seeds)
+    _check_request(request, regime, layers)
     loaded = [_checked_task(load_task(task, size=size, data=data)) for task in dict.fromkeys(tasks)]
     # A name that does not exist is a mistake in the command; a model that cannot be loaded fails its own cells only.
     models = tuple(dict.fromkeys(models))
     found = {model: _try_model(model) for model in models}
-    cells = [cell for model in models for cell in _cells(model, found[model], head, budgets, draws, seeds)]
+    cells = [cell for model in models for cell in _cells(model, found[model], request)]
     report = EvaluationReport()
     with progress("evaluate", len(loaded) * len(cells), "cells", show=show_progress) as advance, one_thread():
         while loaded:
@@ -151,13 +177,25 @@ def evaluate(
     return report
 
 
-def _check_request(head: str, budgets: Sequence[float], draws: int | None, seeds: int) -> None:
-    if seeds < 1 or (draws is not None and draws < 1):
+def _check_request(request: _Request, regime: str, layers: int | None) -> None:
+    if request.seeds < 1 or (request.draws is not None and request.draws < 1):
         raise UsageError("Seeds and draws are counts from 1 on.", next_step="--seeds 3")
-    wrong = [budget for budget in budgets if not 0 < budget <= 100]
-    if wrong or not budgets:
-        raise UsageError("A budget is a percentage in (0, 100].", why=f"got {wrong or 'none'}", next_step="--budget 10")
-    build_head(head)
+    wrong = [budget for budget in request.budgets if not 0 < budget <= 100]
+    if wrong:
+        raise UsageError("A budget is a percentage in (0, 100].", why=f"got {wrong}", next_step="--budget 10")
+    if any(shots < 1 for shots in request.shots):
+        raise UsageError("Shots are counts from 1 on.", why=f"got {min(request.shots)}", next_step="--shots 10")
+    if regime not in ("head", "fine-tune"):
+        raise UsageError("Embedders have the regimes head and fine-tune.", why=f"got {regime!r}")
+    if layers is not None and not request.tune:
+        raise UsageError("Layers belong to fine-tuning.", next_step="--regime fine-tune --layers 2")
+    if layers is not None and layers < 1:
+        raise UsageError("Layers are a count from 1 on.", why=f"got {layers}", next_step="--layers 2")
+    build_head(request.head)
+    if request.tune and request.head not in TUNED_HEADS:
+        why = f"{request.head} is not trained by gradients"
+        step = f"--head {'|'.join(TUNED_HEADS)}"
+        raise UsageError("This head cannot be fine-tuned with.", why=why, next_step=step)
 
 
 def _checked_task(task: Task) -> Task:
@@ -185,19 +223,27 @@ def _try_model(reference: str) -> Model | WBenchError:
         return error
 
 
-def _cells(
-    reference: str, model: Model | WBenchError, head: str, budgets: Sequence[float], draws: int | None, seeds: int
-) -> Iterator[Cell]:
+def _cells(reference: str, model: Model | WBenchError, request: _Request) -> Iterator[Cell]:
     if isinstance(model, WBenchError):
         yield Cell(reference)
         return
-    own_head = head if isinstance(model, Embedder) else None
-    trains = model.info.trains or own_head is not None
-    for budget in dict.fromkeys(budgets if trains else (100.0,)):
-        default = 5 if budget < DRAWS_BELOW_PERCENT else 1
-        for draw in range(1 if budget == 100 else draws or default):
-            for seed in range(seeds if model.info.stochastic else 1):
-                yield Cell(reference, own_head, float(budget), draw, seed)
+    embeds = isinstance(model, Embedder)
+    stochastic = model.info.stochastic or (embeds and (request.tune or HEADS[request.head].stochastic))
+    how = Cell(reference, request.head, tune=request.tune, layers=request.layers) if embeds else Cell(reference)
+    parts = _parts(request) if embeds or model.info.trains else [(100.0, None, 1)]
+    for budget, shots, draws in parts:
+        for draw in range(draws):
+            for seed in range(request.seeds if stochastic else 1):
+                yield replace(how, budget=budget, shots=shots, draw=draw, seed=seed)
+
+
+def _parts(request: _Request) -> Iterator[tuple[float, int | None, int]]:
+    """Budget, shots and number of draws of each training part."""
+    for budget in dict.fromkeys(map(float, request.budgets)):
+        default = DRAWS if budget < DRAWS_BELOW_PERCENT else 1
+        yield budget, None, 1 if budget == 100 else request.draws or default
+    for shots in dict.fromkeys(request.shots):
+        yield 100.0, shots, request.draws or SHOT_DRAWS
 
 
 def _run(task: Task, cell: Cell, out: Path, broken: WBenchError | None) -> CellReport:
@@ -208,8 +254,7 @@ def _run(task: Task, cell: Cell, out: Path, broken: WBenchError | None) -> CellR
         model, reason = prepare(cell, task)
         if reason is not None:
             return CellReport(name, cell, "not applicable", reason=reason)
-        regime = regime_of(model)
-        folder = _folder(task, model.info.name, regime, cell, result_key(task, model.info, cell, regime), out)
+        folder = _folder(task, model, cell, out)
         kept = _kept(folder)
         if kept is not None:
             return CellReport(name, cell, "kept", kept, folder / "result.json")
@@ -221,9 +266,11 @@ def _run(task: Task, cell: Cell, out: Path, broken: WBenchError | None) -> CellR
     return CellReport(name, cell, "done", _save(task, cell, answer, *scored, folder), folder / "result.json")
 
 
-def _folder(task: Task, model: str, regime: str, cell: Cell, key: str, out: Path) -> Path:
-    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in model.replace("/", "__"))
-    run = f"{regime}-{cell.head or 'self'}-b{cell.budget:g}-d{cell.draw}-s{cell.seed}-{key}"
+def _folder(task: Task, model: Model, cell: Cell, out: Path) -> Path:
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in model.info.name.replace("/", "__"))
+    part = f"b{cell.budget:g}" if cell.shots is None else f"k{cell.shots}"
+    how = regime_of(model) + (f"-last{cell.layers}" if cell.layers is not None else "")
+    run = f"{how}-{cell.head or 'self'}-{part}-d{cell.draw}-s{cell.seed}-{result_key(task, model, cell)}"
     return out / f"{task.spec.name}-v{task.spec.version}" / task.dataset("test").spec.size / safe / run
 
 
@@ -270,13 +317,17 @@ def _save(
             source=info.source,
             licence=info.licence,
             parameters=answer.parameters,
+            trained_parameters=answer.trained_parameters,
             trains=info.trains,
             pretraining=info.pretraining,
             overlap=info.overlap,
         ),
         regime=answer.regime,  # type: ignore[arg-type]
         head=answer.head,
-        budget_percent=cell.budget,
+        head_version=answer.head_version,
+        layers=cell.layers,
+        budget_percent=cell.budget if cell.shots is None else 100 * answer.n_train / len(task.ids("train")),
+        shots=cell.shots,
         draw=cell.draw,
         seed=cell.seed,
         n_train=answer.n_train,

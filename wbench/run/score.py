@@ -17,11 +17,22 @@ from wbench.run.plan import load_task
 from wbench.stats import group_clusters, jackknife
 from wbench.task.base import Task
 
-__all__ = ["PREDICTIONS", "read_predictions", "score", "score_predictions"]
+__all__ = ["PREDICTIONS", "counted", "read_predictions", "score", "score_predictions"]
 
 PREDICTIONS = "predictions.npy"
 Ids = npt.NDArray[np.int64]
 CHUNK = 1024
+
+
+def counted(task: Task, values: npt.NDArray[Any], observed: npt.NDArray[np.bool_] | None) -> npt.NDArray[Any]:
+    """What counts of an answer or a target.
+
+    In ``reconstruct`` tasks the entries that were not observed, or all of them where the family says
+    ``scored = "all"``: a noisy observation is there to be improved on as well.
+    """
+    if observed is None or task.scored == "all":
+        return values
+    return values[:, ~observed]
 
 
 def score_predictions(
@@ -36,7 +47,7 @@ def score_predictions(
     ids : int64 ndarray [n]
         Test ids, in the order of the predictions.
     predictions : ndarray [n, …]
-        Answers; of ``reconstruct`` tasks the open entries [n, M].
+        Answers; of ``reconstruct`` tasks the entries that are :func:`counted`, [n, M].
     calibration : dict
         Per metric, what was chosen on validation.
 
@@ -74,7 +85,7 @@ def _tables(
         chosen = predictions[start : start + len(batch)]
         start += len(batch)
         if "observed" in batch.x:
-            truth = {**truth, "H": truth["H"][:, ~batch.x["observed"]]}
+            truth = {**truth, "H": counted(task, truth["H"], batch.x["observed"])}
         for metric in metrics:
             parts[metric.name].append(metric.per_sample(chosen, truth, calibration.get(metric.name, {})))
     return {name: np.concatenate(tables) for name, tables in parts.items()}

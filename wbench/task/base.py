@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -122,6 +122,8 @@ class Task(ABC):
     Params: ClassVar[type[FamilyParams]] = FamilyParams
     #: Whether samples are divided by the rms of their clean observed part.
     scale: ClassVar[bool] = True
+    #: What counts of a ``reconstruct`` answer: the entries that are not observed, or all of them.
+    scored: ClassVar[Literal["open", "all"]] = "open"
 
     def __init__(self, spec: TaskSpec, datasets: Mapping[str, Dataset]) -> None:
         self.spec = spec

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from wbench.errors import SpecError
 from wbench.task.base import Task
 from wbench.task.batch import Batch, ChannelMeta, Truth
+from wbench.task.shots import shot_ids
 from wbench.task.spec import Part
 from wbench.task.splits import budget_ids
 from wbench.task.store import Samples
@@ -41,15 +42,27 @@ class TaskData:
         Which side. The test side is refused: its targets are the harness's.
     percent, draw : float, int
         Budget and draw; validation shrinks with the budget.
+    shots : int, optional
+        So many samples of every class instead of a percentage; in validation as well, as far as there are so many.
     """
 
-    def __init__(self, task: Task, part: Part, percent: float = 100.0, draw: int = 0) -> None:
+    def __init__(self, task: Task, part: Part, percent: float = 100.0, draw: int = 0, shots: int | None = None) -> None:
         if part == "test":
             raise SpecError("The test part is not training data.", where=task.spec.name)
         self._task = task
         self._part = part
         digest = task.dataset(part).spec.digest
-        self.ids: npt.NDArray[np.int64] = budget_ids(task.ids(part), percent, draw, task.spec.digest, digest, part)
+        self.ids: npt.NDArray[np.int64]
+        if shots is None:
+            self.ids = budget_ids(task.ids(part), percent, draw, task.spec.digest, digest, part)
+            return
+        if task.meta.classes is None:
+            raise SpecError("Shots are samples of a class.", where=task.spec.name, why=f"it is a {task.spec.kind} task")
+        key = (str(draw), task.spec.digest, digest, part)
+        self.ids = shot_ids(task.ids(part), self._labels, task.meta.classes, shots, *key, fewer=part == "val")
+
+    def _labels(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return np.asarray(self._task.truth(self._part, ids)["label"], dtype=np.int64)
 
     @property
     def meta(self) -> ChannelMeta:

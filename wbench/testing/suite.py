@@ -49,7 +49,7 @@ def same(a: npt.NDArray[Any], b: npt.NDArray[Any], tolerance: float = 0.0) -> bo
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
-    if tolerance == 0:
+    if tolerance == 0 or a.dtype == bool:
         return bool(np.array_equal(a, b, equal_nan=np.issubdtype(a.dtype, np.inexact)))
     scale = float(np.max(np.abs(a), initial=0.0))
     return bool(np.all(np.abs(a - b) <= tolerance * max(scale, 1e-30)))

@@ -69,16 +69,21 @@ def draw_scene(dataset: Dataset, view: SceneView) -> Figure:
 
 
 def _scatter(axes: Axes, dataset: Dataset, ids: npt.NDArray[np.int64], **style: Any) -> Any:
-    size = float(np.clip(12000 / max(1, len(ids)), 1.5, 14))
     xy = dataset.read("ue_position", ids)[:, :2]
-    return axes.scatter(xy[:, 0], xy[:, 1], s=size, linewidths=0, rasterized=True, **style)
+    return axes.scatter(xy[:, 0], xy[:, 1], linewidths=0, rasterized=True, **style)
+
+
+def _size(users: int) -> float:
+    """Area of a marker that leaves gaps between many users."""
+    return float(np.clip(24000 / max(1, users), 1.5, 14))
 
 
 def _named(axes: Axes, dataset: Dataset, groups: list[tuple[str, str, npt.NDArray[np.int64]]]) -> None:
+    size = _size(sum(len(ids) for _, _, ids in groups))
     for name, colour, ids in groups:
         if len(ids):
-            _scatter(axes, dataset, ids, color=colour, label=f"{name} ({len(ids):,})")
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, markerscale=2.5, handletextpad=0.2)
+            _scatter(axes, dataset, ids, s=size, color=colour, label=f"{name} ({len(ids):,})")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, markerscale=2, handletextpad=0.2)
 
 
 def _by_los(figure: Figure, axes: Axes, dataset: Dataset, ids: npt.NDArray[np.int64], view: SceneView) -> bool:
@@ -96,7 +101,7 @@ def _by_gain(figure: Figure, axes: Axes, dataset: Dataset, ids: npt.NDArray[np.i
     order = heard[np.argsort(gain[np.isfinite(gain)])]  # the strongest on top
     values = dataset.read("path_gain_db", order)
     low, high = np.quantile(values, [0.02, 0.98])
-    _scatter(axes, dataset, order, c=values, cmap=MAP, vmin=low, vmax=high)
+    _scatter(axes, dataset, order, s=_size(len(order)), c=values, cmap=MAP, vmin=low, vmax=high)
     _bar(figure, axes, Normalize(low, high), MAP)
     return True
 
@@ -123,7 +128,7 @@ def _by_beam(figure: Figure, axes: Axes, dataset: Dataset, ids: npt.NDArray[np.i
             if len(part)
         ]
     )
-    _scatter(axes, dataset, some, c=beam, cmap="twilight", vmin=0, vmax=elements)
+    _scatter(axes, dataset, some, s=_size(len(some)), c=beam, cmap="twilight", vmin=0, vmax=elements)
     _bar(figure, axes, Normalize(0, elements), "twilight")
     return True
 
