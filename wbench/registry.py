@@ -16,6 +16,7 @@ lists what it offers; reading it imports nothing, so listing is instant and a br
     summary = "closed-form multipath channel"
     requires = ["oct2py"]               # packages that it imports and that may be absent …
     install = "pip install 'wbench[quadriga]'"   # … and the command that brings them [pip install PACKAGE …]
+    probe = "my_package.plane_wave:probe"        # of generators: rows for `wbench doctor` on what else they need
 """
 
 from __future__ import annotations
