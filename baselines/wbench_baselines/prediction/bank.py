@@ -1,8 +1,12 @@
-"""A bank of Wiener predictors: one for each degree of temporal correlation, after the mean Doppler shift is removed."""
+"""A bank of Wiener predictors: one for each degree of temporal correlation, after the mean Doppler shift is removed.
+
+Over frequency the same code removes the mean delay, and the classes are those of delay spread.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from itertools import product
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +15,16 @@ from wbench.errors import ModelError
 from wbench.model import ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch
 from wbench.task.spec import TaskSpec
-from wbench_baselines.prediction.common import Steps, noise_powers, only_prediction, snapshots, steps
-from wbench_baselines.prediction.wiener import Complex, apply_filters, gram
+from wbench_baselines.prediction.common import (
+    Steps,
+    evenly_spaced,
+    filled,
+    noise_powers,
+    only_prediction,
+    snapshots,
+    steps,
+)
+from wbench_baselines.prediction.wiener import Complex, Design, apply_filters, filters, gram
 
 __all__ = ["Motion", "WienerBank", "motion"]
 
@@ -95,8 +107,11 @@ class WienerBank(Predictor):
         trains=True,
     )
 
+    #: What validation chooses from beside the size.
+    options: ClassVar[tuple[int, ...]] = (0,)
+
     def supports(self, spec: TaskSpec) -> str | None:
-        """Channel prediction over time."""
+        """Channel prediction, over time or frequency."""
         return only_prediction(spec)
 
     def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
@@ -114,60 +129,61 @@ class WienerBank(Predictor):
         finest = np.quantile(key, np.arange(1, BANKS[-1]) / BANKS[-1])
         sums, elements, counts = self._sums(train, moved, finest)
         best = np.inf
-        for size in BANKS:
+        for size, option in product(BANKS, self.options):
             merge = BANKS[-1] // size
             count = counts.reshape(size, merge).sum(axis=1)
             if size > 1 and count.min() < FEWEST:
                 break
             covariances = sums.reshape(size, merge, *sums.shape[1:]).sum(axis=1) / (count * elements)[:, None, None]
-            bank = (finest[merge - 1 :: merge][: size - 1], covariances)
+            bank = (finest[merge - 1 :: merge][: size - 1], covariances, option)
             error = self._error(val, *bank) if len(val) else -float(size)
             if error < best:
-                best, (self.edges, self.covariances) = error, bank
+                best, (self.edges, self.covariances, self.option) = error, bank
 
     def predict(self, batch: Batch) -> npt.NDArray[np.complex64]:
-        """Seen snapshots as they came, open ones predicted: complex64 [n, time, ...]."""
-        out: npt.NDArray[np.complex64] = batch.x["H"].copy()
-        at, x = self._predict(batch, self.edges, self.covariances)
-        out[:, at.open] = x.reshape(len(out), len(at.open), *out.shape[2:])
-        return out
+        """Seen snapshots (or subcarriers) as they came, open ones predicted: complex64 [n, *shape]."""
+        return filled(batch, *self._predict(batch, self.edges, self.covariances, self.option))
+
+    def design(self, option: int) -> Design:
+        """How the filters of a class come from its covariance: here the optimal ones, without options."""
+        return filters
 
     def _motion(self, batch: Batch) -> tuple[Steps, Complex, Motion]:
         at = steps(batch, self.info.name)
-        if len(set(np.diff(at.seen))) > 1:
-            why = f"snapshots {at.seen}"
-            raise ModelError("The snapshots that are seen are not evenly spaced.", where=self.info.name, why=why)
-        y = snapshots(batch.x["H"], at.seen)
+        stride = evenly_spaced(at, self.info.name)
+        y = snapshots(batch.x["H"], at.seen, at.axis)
         seen = motion(y, noise_powers(batch))
-        stride = int(at.seen[1] - at.seen[0]) if len(at.seen) > 1 else 1
         return at, y, Motion(seen.shift / stride, seen.correlation)
 
     def _sums(
         self, train: TrainingData, moved: list[Motion], edges: Floats
     ) -> tuple[Complex, int, npt.NDArray[np.int64]]:
         """Covariance sums of the fine classes, elements per sample, samples per class."""
-        times = np.arange(train.meta.shape[0])
-        sums = np.zeros((len(edges) + 1, len(times), len(times)), dtype=np.complex128)
-        counts, elements = np.zeros(len(sums), dtype=np.int64), 1
-        for (_, truth), own in zip(train.batches(), moved, strict=True):
-            clean = turn(snapshots(truth["H"], times), own.shift, times)
+        sums, counts, elements = np.zeros((0, 0, 0), np.complex128), np.zeros(len(edges) + 1, dtype=np.int64), 1
+        for (batch, truth), own in zip(train.batches(), moved, strict=True):
+            axis = steps(batch, self.info.name).axis
+            times = np.arange(batch.meta.shape[axis])
+            if not sums.size:
+                sums = np.zeros((len(edges) + 1, len(times), len(times)), dtype=np.complex128)
+            clean = turn(snapshots(truth["H"], times, axis), own.shift, times)
             which, elements = np.searchsorted(edges, own.correlation, side="right"), clean.shape[2]
             np.add.at(sums, which, gram(clean))
             counts += np.bincount(which, minlength=len(counts))
         return sums, elements, counts
 
-    def _predict(self, batch: Batch, edges: Floats, covariances: Complex) -> tuple[Steps, Complex]:
+    def _predict(self, batch: Batch, edges: Floats, covariances: Complex, option: int) -> tuple[Steps, Complex]:
         at, y, own = self._motion(batch)
         which = np.searchsorted(edges, own.correlation, side="right").astype(np.int64)
-        x = apply_filters(list(covariances), which, turn(y, own.shift, at.seen), noise_powers(batch), at)
+        y = turn(y, own.shift, at.seen)
+        x = apply_filters(list(covariances), which, y, noise_powers(batch), at, self.design(option))
         return at, turn(x, own.shift, at.open, back=True)
 
-    def _error(self, val: TrainingData, edges: Floats, covariances: Complex) -> float:
+    def _error(self, val: TrainingData, edges: Floats, covariances: Complex, option: int) -> float:
         """NMSE over the open snapshots, ratio of sums."""
         error, power = 0.0, 0.0
         for batch, truth in val.batches():
-            at, x = self._predict(batch, edges, covariances)
-            clean = snapshots(truth["H"], at.open)
+            at, x = self._predict(batch, edges, covariances, option)
+            clean = snapshots(truth["H"], at.open, at.axis)
             error += float((np.abs(x - clean) ** 2).sum())
             power += float((np.abs(clean) ** 2).sum())
         return error / power

@@ -1,4 +1,4 @@
-"""The two answers that need no model of the channel: nothing, and what was there last."""
+"""Answers that need no model of the channel: nothing, what was there last, and the straight line."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy.typing as npt
 from wbench.model import ModelInfo, Predictor
 from wbench.task.batch import Batch
 from wbench.task.spec import TaskSpec
-from wbench_baselines.prediction.common import only_prediction, steps
+from wbench_baselines.prediction.common import evenly_spaced, filled, only_prediction, snapshots, steps
 
-__all__ = ["Hold", "Zeros"]
+__all__ = ["Hold", "Linear", "Zeros"]
 
 
 class Zeros(Predictor):
@@ -35,7 +35,7 @@ class Zeros(Predictor):
 
 
 class Hold(Predictor):
-    """Sample and hold: an open snapshot is the last seen one before it (the first seen one where none is before).
+    """Sample and hold: an open step is the last seen one before it (the first seen one where none is before).
 
     Notes
     -----
@@ -47,18 +47,49 @@ class Hold(Predictor):
         name="wbench/hold",
         revision="1",
         kind="trivial",
-        summary="The last snapshot seen",
+        summary="The last snapshot or subcarrier seen",
         source="Sample and hold; error from R. H. Clarke, Bell Syst. Tech. J. 47(6), 1968 (correlation J0)",
         licence="Apache-2.0",
     )
 
     def supports(self, spec: TaskSpec) -> str | None:
-        """Channel prediction over time."""
+        """Channel prediction, over time or frequency."""
         return only_prediction(spec)
 
     def predict(self, batch: Batch) -> npt.NDArray[np.complex64]:
-        """Held snapshots complex64 [n, time, ...]."""
-        seen, _ = steps(batch, self.info.name)
-        source = seen[np.maximum(np.searchsorted(seen, np.arange(batch.meta.shape[0]), side="right") - 1, 0)]
-        held: npt.NDArray[np.complex64] = batch.x["H"][:, source]
+        """Held snapshots (or subcarriers) complex64 [n, *shape]."""
+        at = steps(batch, self.info.name)
+        every = np.arange(batch.meta.shape[at.axis])
+        source = at.seen[np.maximum(np.searchsorted(at.seen, every, side="right") - 1, 0)]
+        held: npt.NDArray[np.complex64] = np.take(batch.x["H"], source, axis=at.axis + 1)
         return held
+
+
+class Linear(Predictor):
+    """Straight line through the last two seen steps; the last one where only one is seen.
+
+    Notes
+    -----
+    White noise of power σ² on both steps becomes ((h + 1)² + h²) σ², h steps ahead.
+    """
+
+    info = ModelInfo(
+        name="wbench/linear",
+        revision="1",
+        kind="classical",
+        summary="Straight line through the last two snapshots or subcarriers",
+        source="Lagrange extrapolation of order 1",
+        licence="Apache-2.0",
+    )
+
+    def supports(self, spec: TaskSpec) -> str | None:
+        """Channel prediction, over time or frequency."""
+        return only_prediction(spec)
+
+    def predict(self, batch: Batch) -> npt.NDArray[np.complex64]:
+        """Extrapolated steps complex64 [n, *shape]."""
+        at = steps(batch, self.info.name)
+        gap = evenly_spaced(at, self.info.name)
+        y = snapshots(batch.x["H"], at.seen[-2:], at.axis)
+        ahead = (at.open - at.seen[-1]) / gap
+        return filled(batch, at, y[:, -1:] + ahead[:, None] * (y[:, -1:] - y[:, :1]))

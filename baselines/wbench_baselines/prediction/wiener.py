@@ -1,8 +1,8 @@
-"""Wiener prediction with one temporal covariance for all users."""
+"""Wiener prediction with one covariance, over time or frequency, for all users."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,14 +11,15 @@ from wbench.errors import ModelError
 from wbench.model import ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch
 from wbench.task.spec import TaskSpec
-from wbench_baselines.prediction.common import Steps, noise_powers, only_prediction, snapshots, steps
+from wbench_baselines.prediction.common import Steps, filled, noise_powers, only_prediction, snapshots, steps
 
-__all__ = ["RIDGE", "WienerPooled", "apply_filters", "filters", "gram"]
+__all__ = ["RIDGE", "Design", "WienerPooled", "apply_filters", "filters", "gram"]
 
 #: Ridge relative to the mean power. Only against an exactly singular matrix in clean tasks: real noise is far above.
 RIDGE = 1e-10
 
 Complex = npt.NDArray[np.complex128]
+Design = Callable[[Complex, Steps, npt.NDArray[np.float64]], Complex]
 
 
 def gram(channel: Complex) -> Complex:
@@ -60,6 +61,7 @@ def apply_filters(
     y: Complex,
     noise: npt.NDArray[np.float64],
     at: Steps,
+    design: Design = filters,
 ) -> Complex:
     """Predict the open snapshots, each sample by the covariance of its group and its own noise power.
 
@@ -75,17 +77,19 @@ def apply_filters(
         Noise power of each sample.
     at : Steps
         Seen and open snapshots.
+    design : callable
+        (covariance, steps, noise powers) → filters, as :func:`filters`, which are the optimal ones.
 
     Returns
     -------
     complex128 ndarray [n, open, elements]
-        Linear minimum mean-square error estimates.
+        Estimates; of :func:`filters` the linear minimum mean-square error ones.
     """
     weight = np.empty((len(y), len(at.open), len(at.seen)), dtype=np.complex128)
     for group in np.unique(which):
         rows = np.flatnonzero(which == group)
         powers, back = np.unique(noise[rows], return_inverse=True)
-        weight[rows] = filters(covariances[group], at, powers)[back]
+        weight[rows] = design(covariances[group], at, powers)[back]
     # One matrix product per sample, always of the same size: the same bits in whatever batch a sample comes.
     out: Complex = weight @ y
     return out
@@ -94,10 +98,11 @@ def apply_filters(
 class WienerPooled(Predictor):
     """One Wiener predictor for all users and elements: x̂ = R_xy (R_yy + σ² I)⁻¹ y, per element.
 
-    The temporal covariance R is the average over all elements and samples of the training part, taken from the *clean*
-    targets; the noise power of the sample at hand comes on top, so a task may mix signal-to-noise ratios. Pooling over
-    slow and fast users makes this a weak reference: :class:`~wbench_baselines.prediction.bank.WienerBank` is the fair
-    one.
+    The covariance R over time (or frequency: then this is the LMMSE extrapolation) is the average over all elements and
+    samples of the training part, taken from the *clean* targets; the noise power of the sample at hand comes on top, so
+    a task may mix signal-to-noise ratios. Pooling over slow and fast users makes this a weak reference:
+    :class:`~wbench_baselines.prediction.bank.WienerBank` is the fair one.
+
     """
 
     info = ModelInfo(
@@ -111,7 +116,7 @@ class WienerPooled(Predictor):
     )
 
     def supports(self, spec: TaskSpec) -> str | None:
-        """Channel prediction over time."""
+        """Channel prediction, over time or frequency."""
         return only_prediction(spec)
 
     def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
@@ -122,22 +127,19 @@ class WienerPooled(Predictor):
         ModelError
             The training part is empty.
         """
-        total, count = np.zeros((train.meta.shape[0],) * 2, dtype=np.complex128), 0
-        every = np.arange(train.meta.shape[0])
-        for _, truth in train.batches():
-            clean = snapshots(truth["H"], every)
-            total += gram(clean).sum(axis=0)
+        total, count = np.zeros((1, 1), dtype=np.complex128), 0
+        for batch, truth in train.batches():
+            axis = steps(batch, self.info.name).axis
+            clean = snapshots(truth["H"], np.arange(batch.meta.shape[axis]), axis)
+            total = total + gram(clean).sum(axis=0)
             count += clean.shape[0] * clean.shape[2]
         if not count:
             raise ModelError("The training part is empty.", where=self.info.name)
         self.covariance: Complex = total / count
 
     def predict(self, batch: Batch) -> npt.NDArray[np.complex64]:
-        """Seen snapshots as they came, open ones predicted: complex64 [n, time, ...]."""
+        """Seen snapshots (or subcarriers) as they came, open ones predicted: complex64 [n, *shape]."""
         at = steps(batch, self.info.name)
-        y = snapshots(batch.x["H"], at.seen)
+        y = snapshots(batch.x["H"], at.seen, at.axis)
         group = np.zeros(len(batch), dtype=np.int64)
-        x = apply_filters([self.covariance], group, y, noise_powers(batch), at)
-        out: npt.NDArray[np.complex64] = batch.x["H"].copy()
-        out[:, at.open] = x.reshape(len(out), len(at.open), *out.shape[2:])
-        return out
+        return filled(batch, at, apply_filters([self.covariance], group, y, noise_powers(batch), at))
