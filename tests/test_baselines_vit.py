@@ -37,7 +37,7 @@ def test_same_weights_for_everyone_and_no_global_state() -> None:
     model = ready(RandomViT(), SPEC, data, seed=7)
     np.testing.assert_array_equal(model.embed(data.batch), first)
     # A changed draw is a new revision.
-    drawn = model.network.embed.weight[0, :3].detach()
+    drawn = model.module.embed.weight[0, :3].detach()
     np.testing.assert_allclose(drawn, [-0.00448057, -0.11227363, 0.08143586], atol=1e-7)
 
 

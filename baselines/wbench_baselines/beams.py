@@ -18,11 +18,11 @@ from wbench.model import ModelInfo, Predictor
 from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
 
-__all__ = ["SubarraySweep", "ZeroPaddedFFT"]
+__all__ = ["ArrayBeams", "SubarraySweep", "ZeroPaddedFFT"]
 
 
-class _ArrayBeams(Predictor):
-    """What both share: a linear array in part, and a DFT codebook of the whole."""
+class ArrayBeams(Predictor):
+    """What they share: a linear array in part, and a DFT codebook of the whole."""
 
     def supports(self, spec: TaskSpec) -> str | None:
         """Beam prediction within one band, from part of a linear array."""
@@ -51,7 +51,7 @@ class _ArrayBeams(Predictor):
             raise ModelError("The antennas do not fit the codebook.", where=self.info.name, why=why)
 
 
-class SubarraySweep(_ArrayBeams):
+class SubarraySweep(ArrayBeams):
     """Sweep the sub-array's own DFT beams; the strongest one names the full-array beam in its centre.
 
     The sub-array's codebook has the oversampling B/E of the full one, A·B/E beams (16 where 8 of 32 antennas are seen
@@ -85,7 +85,7 @@ class SubarraySweep(_ArrayBeams):
         return scores
 
 
-class ZeroPaddedFFT(_ArrayBeams):
+class ZeroPaddedFFT(ArrayBeams):
     """Zero-pad the observed antennas to B points, FFT, power summed over everything else: bin b is beam b.
 
     This interpolates the sub-array's beam pattern (a Dirichlet kernel) on the full codebook's grid, and equals a sweep

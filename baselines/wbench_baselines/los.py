@@ -1,4 +1,4 @@
-"""LoS against NLoS by logistic regression on eight statistics of the channel."""
+"""LoS against NLoS from eight statistics of the channel: what the models on them share, and logistic regression."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wbench.model import ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
 
-__all__ = ["LogisticStatistics", "statistics"]
+__all__ = ["LogisticStatistics", "StatisticsModel", "statistics"]
 
 #: Inverse regularisation strengths that validation chooses from (the protocol allows 32 configurations).
 STRENGTHS = tuple(float(c) for c in np.logspace(-3, 3, 13))
@@ -21,6 +21,7 @@ STRENGTHS = tuple(float(c) for c in np.logspace(-3, 3, 13))
 OPEN_ENDED = [LOS_STATISTICS.index(name) for name in ("k_factor", "delay_spread")]
 
 Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
 
 
 def statistics(batch: Batch) -> Floats:
@@ -30,24 +31,8 @@ def statistics(batch: Batch) -> Floats:
     return values
 
 
-class LogisticStatistics(Predictor):
-    """Logistic regression on z-scored channel statistics (eigenvalue ratio, peak fractions, K factor, delay spread …).
-
-    Mean and deviation come from the training part only. The strength of the quadratic regulariser is the one of 13
-    whose score on validation, by the task's primary metric, is best (the stronger regulariser on ties); if validation
-    has one class only, no choice is possible and C = 1 is used. A training part of one class gives that class as the
-    answer.
-    """
-
-    info = ModelInfo(
-        name="wbench/logistic",
-        revision="1",
-        kind="classical",
-        summary="Logistic regression on eight channel statistics",
-        source="D. R. Cox, J. R. Stat. Soc. B 20(2), 1958; statistics as in wbench.channel.statistics.los_statistics",
-        licence="Apache-2.0",
-        trains=True,
-    )
+class StatisticsModel(Predictor):
+    """A classifier of LoS on features of the frequency response; by default the eight :func:`statistics`."""
 
     def supports(self, spec: TaskSpec) -> str | None:
         """LoS against NLoS."""
@@ -67,6 +52,51 @@ class LogisticStatistics(Predictor):
         if meta.dims != ("time", "rx", "tx", "subcarrier"):
             raise ModelError("The statistics are for a frequency response.", where=self.info.name, why=f"{meta.dims}")
 
+    def features(self, batch: Batch) -> Floats:
+        """Features float64 [n, d], a sample's own whatever the batch."""
+        return statistics(batch)
+
+    def gather(self, data: TrainingData) -> tuple[Floats, Labels]:
+        """Features float64 [n, d] and labels int64 [n] of a part; it may be empty."""
+        parts = [(self.features(batch), truth["label"].astype(np.int64)) for batch, truth in data.batches()]
+        if not parts:
+            return np.zeros((0, len(LOS_STATISTICS))), np.zeros(0, dtype=np.int64)
+        return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
+
+    def gather_train(self, data: TrainingData) -> tuple[Floats, Labels]:
+        """The same of a part that must not be empty (:class:`~wbench.errors.ModelError`)."""
+        x, label = self.gather(data)
+        if not len(label):
+            raise ModelError("The training part is empty.", where=self.info.name)
+        return x, label
+
+    def score(self, scores: Floats, label: Labels) -> float:
+        """The task's primary metric, larger is better, its threshold chosen on these samples as the harness does."""
+        metric, truth = get_metric(self.spec.primary), {"label": label}
+        table = metric.per_sample(scores, truth, metric.calibrate(scores, truth))
+        value = metric.reduce(table, np.ones(len(label)))
+        return value if metric.higher_is_better else -value
+
+
+class LogisticStatistics(StatisticsModel):
+    """Logistic regression on z-scored channel statistics (eigenvalue ratio, peak fractions, K factor, delay spread …).
+
+    Mean and deviation come from the training part only. The strength of the quadratic regulariser is the one of 13
+    whose score on validation, by the task's primary metric, is best (the stronger regulariser on ties); if validation
+    has one class only, no choice is possible and C = 1 is used. A training part of one class gives that class as the
+    answer.
+    """
+
+    info = ModelInfo(
+        name="wbench/logistic",
+        revision="1",
+        kind="classical",
+        summary="Logistic regression on eight channel statistics",
+        source="D. R. Cox, J. R. Stat. Soc. B 20(2), 1958; statistics as in wbench.channel.statistics.los_statistics",
+        licence="Apache-2.0",
+        trains=True,
+    )
+
     mean: Floats
     deviation: Floats
     weight: Floats
@@ -80,50 +110,35 @@ class LogisticStatistics(Predictor):
         ModelError
             The training part is empty.
         """
-        x, label = _gather(train)
-        if not len(label):
-            raise ModelError("The training part is empty.", where=self.info.name)
+        x, label = self.gather_train(train)
         self.mean = x.mean(axis=0)
         deviation = x.std(axis=0)
         self.deviation = np.where(deviation > 0, deviation, 1.0)
         if len(np.unique(label)) < 2:
             self.weight, self.bias = np.zeros(x.shape[1]), 1.0 if label[0] else -1.0
             return
-        held, answer = _gather(val)
+        held, answer = self.gather(val)
         choices = STRENGTHS if len(np.unique(answer)) > 1 else (1.0,)
         best = -np.inf
         for strength in choices:
             weight, bias = _regress(self._standard(x), label, strength)
-            score = self._score(_probabilities(self._standard(held), weight, bias), answer) if len(choices) > 1 else 0.0
+            score = self.score(_probabilities(self._standard(held), weight, bias), answer) if len(choices) > 1 else 0.0
             if score > best:
                 best, self.strength, self.weight, self.bias = score, strength, weight, bias
 
     def predict(self, batch: Batch) -> Floats:
         """Probabilities of NLoS and LoS: float64 [n, 2]."""
-        return _probabilities(self._standard(statistics(batch)), self.weight, self.bias)
+        return _probabilities(self._standard(self.features(batch)), self.weight, self.bias)
 
     def count_parameters(self) -> int:
         """Weights and bias."""
-        return len(LOS_STATISTICS) + 1
+        return len(self.weight) + 1
 
     def _standard(self, x: Floats) -> Floats:
         return (x - self.mean) / self.deviation
 
-    def _score(self, scores: Floats, label: npt.NDArray[np.int64]) -> float:
-        """The task's primary metric, larger is better, its threshold chosen on these samples as the harness does."""
-        metric, truth = get_metric(self.spec.primary), {"label": label}
-        table = metric.per_sample(scores, truth, metric.calibrate(scores, truth))
-        value = metric.reduce(table, np.ones(len(label)))
-        return value if metric.higher_is_better else -value
 
-
-def _gather(data: TrainingData) -> tuple[Floats, npt.NDArray[np.int64]]:
-    parts = [(statistics(batch), truth["label"].astype(np.int64)) for batch, truth in data.batches()]
-    empty = (np.zeros((0, len(LOS_STATISTICS))), np.zeros(0, dtype=np.int64))
-    return np.concatenate([empty[0], *(x for x, _ in parts)]), np.concatenate([empty[1], *(y for _, y in parts)])
-
-
-def _regress(x: Floats, label: npt.NDArray[np.int64], strength: float) -> tuple[Floats, float]:
+def _regress(x: Floats, label: Labels, strength: float) -> tuple[Floats, float]:
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(C=strength, solver="lbfgs", tol=1e-8, max_iter=10_000).fit(x, label)

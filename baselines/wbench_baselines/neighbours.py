@@ -16,7 +16,7 @@ from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
 from wbench_baselines.trivial import class_count, only_classes
 
-__all__ = ["KNearest", "Nearest", "features"]
+__all__ = ["KNearest", "Nearest", "features", "needs_channel"]
 
 #: Queries per matrix product: 256 × 350 000 training samples are 0.4 GB.
 CHUNK = 256
@@ -26,6 +26,12 @@ SPARE = 8
 
 #: Smallest cosine distance that a vote's weight 1/distance tells from none.
 CLOSEST = 1e-6
+
+
+def needs_channel(spec: TaskSpec) -> str | None:
+    """Why a model of channels cannot do a task; None if it can."""
+    shown = {"beam-rsrp": "the RSRP of beams", "feature-forecasting": "link features"}.get(spec.family)
+    return f"needs channels; the task shows {shown} only" if shown else None
 
 
 def features(channel: npt.NDArray[np.complex64], meta: ChannelMeta) -> npt.NDArray[np.float32]:
@@ -68,8 +74,8 @@ class KNearest(Predictor):
     )
 
     def supports(self, spec: TaskSpec) -> str | None:
-        """Any ``classify`` task."""
-        return only_classes(spec)
+        """Any ``classify`` task with a channel."""
+        return only_classes(spec) or needs_channel(spec)
 
     def setup(self, spec: TaskSpec, meta: ChannelMeta) -> None:
         """Learn the number of classes and the array.

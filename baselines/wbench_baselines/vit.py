@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wbench.model import Embedder, ModelInfo
+from wbench.model import ModelInfo, TorchEmbedder
 from wbench.seeding import seed_sequence
 from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
+from wbench_baselines.neighbours import needs_channel
 
 __all__ = ["RandomViT", "VisionTransformer"]
 
 PATCH, WIDTH, DEPTH, HEADS = 4, 128, 4, 4
-
-#: Samples per pass. Always this many (zeros fill up), so that every matrix product has one size and a sample's features
-#: are the same bits in whatever batch it comes.
-PASS = 16
 
 
 class Layer(nn.Module):
@@ -99,13 +98,14 @@ def positions(high: int, wide: int) -> Tensor:
     return torch.cat(parts, dim=-1).view(high * wide, WIDTH)
 
 
-class RandomViT(Embedder):
+class RandomViT(TorchEmbedder):
     """Random features of a small vision transformer: what an architecture gives before it has learned anything.
 
     A pre-trained network whose features beat these by little owes its score to its architecture and the head. The
     weights come from one fixed seed, made from the name and the revision, so the model is the same for everyone; the
-    run's seed moves the head only. Input is the raw channel as served (unit rms), real and imaginary part as two image
-    channels of the map transmit port × subcarrier, in patches of 4 × 4; width 128, 4 layers, 4 heads, no class token.
+    run's seed moves the head only. Fine-tuned, it is the same architecture trained from scratch. Input is the raw
+    channel as served (unit rms), real and imaginary part as two image channels of the map transmit port × subcarrier,
+    in patches of 4 × 4; width 128, 4 layers, 4 heads, no class token.
 
     Other shapes: both map dimensions are padded with zeros at the end to multiples of 4, and all dimensions before the
     last two (time, receive port …) become further maps, whose tokens follow one another with the same positions.
@@ -124,27 +124,28 @@ class RandomViT(Embedder):
     def supports(self, spec: TaskSpec) -> str | None:
         """Tasks that a head on features can answer."""
         if spec.kind in ("classify", "regress"):
-            return None
+            return needs_channel(spec)
         return f"gives features for a head; the task's kind is {spec.kind}"
 
     def setup(self, spec: TaskSpec, meta: ChannelMeta) -> None:
         """Draw the weights."""
         super().setup(spec, meta)
         seed = int(seed_sequence(0, f"{self.info.name}@{self.info.revision}").generate_state(1, np.uint64)[0] >> 1)
-        self.network = VisionTransformer(torch.Generator().manual_seed(seed)).eval()
+        self.module: VisionTransformer = VisionTransformer(torch.Generator().manual_seed(seed)).eval()
 
-    def count_parameters(self) -> int:
-        """Number of weights; it does not depend on the channel's shape."""
-        return sum(weight.numel() for weight in self.network.parameters())
+    def inputs(self, batch: Batch) -> dict[str, npt.NDArray[np.float32]]:
+        """``maps`` float32 [n, map, 2, rows, cols]."""
+        return {"maps": _maps(batch.x["H"])}
 
-    def embed(self, batch: Batch) -> npt.NDArray[np.float32]:
-        """Features of every patch: float32 [n, token, 128]."""
-        maps = _maps(batch.x["H"])
-        n = len(maps)
-        maps = np.concatenate([maps, np.zeros((-n % PASS, *maps.shape[1:]), dtype=np.float32)])
-        with torch.inference_mode():
-            out = [self.network(torch.from_numpy(maps[i : i + PASS])) for i in range(0, len(maps), PASS)]
-            return np.asarray(torch.cat(out)[:n].numpy(), dtype=np.float32)
+    def forward_tokens(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Features of every patch: [n, token, 128]."""
+        tokens: Tensor = self.module(inputs["maps"])
+        return tokens
+
+    def layers(self) -> Sequence[nn.Module]:
+        """Embedding, encoder layers, the last one with the final norm."""
+        *first, last = self.module.layers
+        return [self.module.embed, *first, nn.ModuleList([last, self.module.norm])]
 
 
 def _maps(channel: npt.NDArray[np.complex64]) -> npt.NDArray[np.float32]:
