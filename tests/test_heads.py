@@ -51,23 +51,25 @@ def test_sure_answers_keep_their_order() -> None:
     assert np.isfinite(scores).all()
 
 
-def test_ridge_is_scikit_learns_with_the_best_alpha() -> None:
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_ridge_is_scikit_learns_with_the_best_alpha(outputs: int) -> None:
     rng = np.random.default_rng(0)
-    weights = rng.normal(size=(6, 2))
+    weights = rng.normal(size=(6, outputs))
     parts = []
     for n in (40, 30, 50):
         x = rng.normal(size=(n, 6))
-        parts.append((x, {"target": x @ weights + rng.normal(size=(n, 2))}))
+        parts.append((x, {"target": x @ weights + rng.normal(size=(n, outputs))}))
     train, val, test = parts
     head = LinearHead()
     head.fit(train, val, None, 0)
     pipes = [make_pipeline(StandardScaler(), Ridge(alpha=alpha)) for alpha in RIDGE_ALPHA]
     losses = [
-        np.mean((pipe.fit(train[0], train[1]["target"]).predict(val[0]) - val[1]["target"]) ** 2) for pipe in pipes
+        np.mean((pipe.fit(train[0], train[1]["target"]).predict(val[0]).reshape(30, -1) - val[1]["target"]) ** 2)
+        for pipe in pipes
     ]
     best = pipes[int(np.argmin(losses))]
-    np.testing.assert_allclose(head.predict(test[0]), best.predict(test[0]), rtol=1e-8)
-    assert head.count_parameters() == 6 * 2 + 2
+    np.testing.assert_allclose(head.predict(test[0]), best.predict(test[0]).reshape(50, -1), rtol=1e-8)
+    assert head.count_parameters() == 7 * outputs
 
 
 def test_classes_that_training_has_not_seen_come_last() -> None:

@@ -134,3 +134,14 @@ def test_audit_finds_a_leak(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.duplicates == 3
     assert any("in train and test" in text for text in found.violations)
     assert any("bit by bit" in text for text in found.violations)
+
+
+@pytest.mark.parametrize("n", range(3, 30))
+def test_two_sides_take_every_square_whatever_their_number(n: int) -> None:
+    """7/8 and 1/8 of n squares can both round up."""
+    cols = {"scene": np.r_[np.zeros(n), 1].astype(int), "ue_position": np.zeros((n + 1, 3))}
+    cols["ue_position"][:, 0] = 100 * np.arange(n + 1)  # one user in each square, far from the next
+    split = Split(rule="S3", held=("harbour",), fractions={"train": 0.45, "val": 0.45, "test": 0.1})
+    found = sides(split, "digest", cols, SCENES)
+    assert np.sum(found == 0) + np.sum(found == 1) == n
+    assert found[-1] == 2

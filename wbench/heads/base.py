@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from wbench.task.batch import Truth
+from wbench.tuning import Search
 
 __all__ = ["Features", "Head"]
 
@@ -38,6 +40,9 @@ class Head(ABC):
     pools: ClassVar[bool] = True
     stochastic: ClassVar[bool] = False
     version: ClassVar[int] = 1
+
+    #: What :meth:`fit` chose on validation, and from what; empty of a head that chooses nothing.
+    searches: Sequence[Search] = ()
 
     @abstractmethod
     def fit(self, train: tuple[Features, Truth], val: tuple[Features, Truth], classes: int | None, seed: int) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from wbench.errors import ModelError
 from wbench.heads.base import Features, Head
 from wbench.task.batch import Truth
+from wbench.tuning import Search
 
 __all__ = ["LOGISTIC_C", "RIDGE_ALPHA", "LinearHead", "standardiser"]
 
@@ -60,13 +61,13 @@ class LinearHead(Head):
 
         if len(np.unique(label)) < 2:
             raise ModelError("The linear head needs at least two classes in the training part.", why="budget too small")
-        best = np.inf
+        search = Search(f"{self.name} head", "cross-entropy")
         for c in LOGISTIC_C:
             model = LogisticRegression(C=c, max_iter=2000)
             model.fit(x, label)
-            loss = self._cross_entropy(model, x_val, label_val)
-            if loss < best:
-                best, self._model = loss, model
+            if search.add(self._cross_entropy(model, x_val, label_val), {"C": c}):
+                self._model = model
+        self.searches = (search,)
 
     def _cross_entropy(self, model: Any, x: Features, label: npt.NDArray[np.int64]) -> float:
         # A class that training has not seen gets a floor instead of an infinite loss.
@@ -78,18 +79,18 @@ class LinearHead(Head):
     def _fit_ridge(self, x: Features, y: Any, x_val: Features, y_val: Any) -> None:
         from sklearn.linear_model import Ridge
 
-        best = np.inf
+        search = Search(f"{self.name} head", "mean squared error")
         for alpha in RIDGE_ALPHA:
             model = Ridge(alpha=alpha).fit(x, y)
-            loss = float(np.mean((model.predict(x_val) - y_val) ** 2))
-            if loss < best:
-                best, self._model = loss, model
+            if search.add(float(np.mean((_outputs(model, x_val) - y_val) ** 2)), {"alpha": alpha}):
+                self._model = model
+        self.searches = (search,)
 
     def predict(self, features: Features) -> npt.NDArray[np.float64]:
         """Log-probabilities [n, classes] (classes unseen in training get the least), or outputs [n, m]."""
         x = self._standard(features)
         if self._classes is None:
-            return np.asarray(self._model.predict(x), dtype=np.float64)
+            return _outputs(self._model, x)
         # From the decision function: a probability that rounds to 0 or 1 has lost the order that AUROC asks for.
         logits = self._model.decision_function(x)
         logits = logits if logits.ndim == 2 else np.column_stack([np.zeros(len(x)), logits])
@@ -101,3 +102,8 @@ class LinearHead(Head):
     def count_parameters(self) -> int:
         """Weights and intercepts."""
         return int(self._model.coef_.size + np.size(self._model.intercept_))
+
+
+def _outputs(model: Any, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Outputs [n, m]: scikit-learn answers [n] where there is one."""
+    return np.asarray(model.predict(x), dtype=np.float64).reshape(len(x), -1)

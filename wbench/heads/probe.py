@@ -14,7 +14,7 @@ from wbench.model import Embedder, ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import TaskSpec
 
-__all__ = ["Probe"]
+__all__ = ["Probe", "checked_tokens", "features_of"]
 
 
 class Probe(Predictor):
@@ -49,7 +49,12 @@ class Probe(Predictor):
         """Fit the embedder if it declares training, then the head."""
         if self.embedder.info.trains:
             self.embedder.fit(train, val, seed)
-        self.head.fit(self._features_of(train), self._features_of(val), self.meta.classes, seed)
+        self.fit_head(self._features_of(train), self._features_of(val), seed)
+
+    def fit_head(self, train: tuple[Features, Truth], val: tuple[Features, Truth], seed: int) -> None:
+        """Fit the head to features and targets; the harness keeps features of frozen embedders for several heads."""
+        self.head.fit(train, val, self.meta.classes, seed)
+        self.searches = (*self.embedder.searches, *self.head.searches)
 
     def _features_of(self, data: TrainingData) -> tuple[Features, Truth]:
         features: Features | None = None
@@ -70,21 +75,7 @@ class Probe(Predictor):
         return features, {k: np.concatenate([t[k] for t in truths]) for k in truths[0]}
 
     def _features(self, batch: Batch) -> Features:
-        name, n = self.info.name, len(batch)
-        tokens = np.asarray(self.embedder.embed(batch))
-        if tokens.ndim != 3 or len(tokens) != n or 0 in tokens.shape or tokens.dtype.kind not in "iuf":
-            why = f"it returned {tokens.dtype} {tokens.shape} for {n} samples"
-            raise ModelError("embed() must return real numbers [n, token, d].", where=name, why=why)
-        if not self.head.pools:
-            features = tokens.astype(np.float32)
-        else:
-            features = np.asarray(self.embedder.pool(tokens.astype(np.float64)))
-            if features.ndim != 2 or len(features) != n:
-                why = f"it returned {features.shape} for {tokens.shape}"
-                raise ModelError("pool() must return one vector per sample, [n, d].", where=name, why=why)
-        if not np.isfinite(features).all():
-            raise ModelError("embed() returned NaN or infinity.", where=name)
-        return features
+        return features_of(self.embedder, checked_tokens(self.embedder, batch), pools=self.head.pools)
 
     def predict(self, batch: Batch) -> npt.NDArray[Any]:
         """Head on the features."""
@@ -97,3 +88,39 @@ class Probe(Predictor):
     def count_trained_parameters(self) -> int:
         """Those of the head, and of an embedder that trains."""
         return self.embedder.count_trained_parameters() + self.head.count_parameters()
+
+
+def checked_tokens(embedder: Embedder, batch: Batch) -> npt.NDArray[Any]:
+    """What the embedder gives for a batch: real numbers [n, token, d].
+
+    Raises
+    ------
+    ModelError
+        If it gives something else.
+    """
+    tokens, n = np.asarray(embedder.embed(batch)), len(batch)
+    if tokens.ndim != 3 or len(tokens) != n or 0 in tokens.shape or tokens.dtype.kind not in "iuf":
+        why = f"it returned {tokens.dtype} {tokens.shape} for {n} samples"
+        raise ModelError("embed() must return real numbers [n, token, d].", where=embedder.info.name, why=why)
+    return tokens
+
+
+def features_of(embedder: Embedder, tokens: npt.NDArray[Any], *, pools: bool) -> Features:
+    """What a head sees of tokens: pooled to one vector per sample, float64 [n, d], or themselves, float32.
+
+    Raises
+    ------
+    ModelError
+        If they are not finite, or are not pooled to one vector per sample.
+    """
+    name = embedder.info.name
+    if not pools:
+        features = tokens.astype(np.float32)
+    else:
+        features = np.asarray(embedder.pool(tokens.astype(np.float64)))
+        if features.ndim != 2 or len(features) != len(tokens):
+            why = f"it returned {features.shape} for {tokens.shape}"
+            raise ModelError("pool() must return one vector per sample, [n, d].", where=name, why=why)
+    if not np.isfinite(features).all():
+        raise ModelError("embed() returned NaN or infinity.", where=name)
+    return features

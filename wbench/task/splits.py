@@ -84,7 +84,7 @@ def _deal(units: npt.NDArray[Any], shares: Sequence[float], unit: str, split: Sp
     labels, inverse = np.unique(units, return_inverse=True)
     n = len(labels)
     first = round(n * shares[0])
-    second = first + round(n * shares[1])
+    second = n if not shares[2] else first + round(n * shares[1])
     counts = [first, second - first, n - second]
     if any(count < 1 for count, share in zip(counts, shares, strict=True) if share):
         raise SpecError(f"The split {split.rule} leaves a side empty.", why=f"there are only {n} {unit} units")
