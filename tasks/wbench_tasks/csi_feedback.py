@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -9,13 +10,19 @@ import numpy.typing as npt
 from pydantic import Field
 
 from wbench.channel.angular_delay import antenna_to_angle, subcarrier_to_delay
+from wbench.channel.eigenvectors import dominant_eigenvectors
+from wbench.dataset.reader import Dataset
 from wbench.errors import SpecError
 from wbench.task.base import FamilyParams, Radio, Task
 from wbench.task.batch import ChannelMeta, Truth
+from wbench.task.spec import TaskSpec
 
 __all__ = ["FeedbackBits", "FeedbackBitsParams", "FeedbackRatio", "FeedbackRatioParams"]
 
 Complex = npt.NDArray[np.complex64]
+#: The array of a dataset that holds truncated images and no CFR; the share of the energy it lacks is beside it.
+IMAGE = "csi_delay_angle"
+CUT = "energy_cut"
 
 
 class FeedbackRatioParams(FamilyParams):
@@ -28,11 +35,33 @@ class FeedbackRatioParams(FamilyParams):
 class FeedbackRatio(Task):
     """Angular-delay image [delay, angle] of a single-receive-antenna channel → the same, through a few reals.
 
-    Both transforms are unitary, so the error in the image is the error of the channel, up to the cropped rows whose
-    energy is the target ``outside``.
+    The image is made from the CFR, or read where the dataset holds truncated images only (``csi_delay_angle``). All
+    transforms are unitary, so the error in the image is the error of the channel, up to the cropped rows whose energy
+    is the target ``outside``.
     """
 
     Params = FeedbackRatioParams
+
+    def __init__(self, spec: TaskSpec, datasets: Mapping[str, Dataset]) -> None:
+        super().__init__(spec, datasets)
+        if spec.channel == IMAGE:
+            for recipe, dataset in self.datasets.items():
+                self._check_rows(recipe, dataset)
+
+    @property
+    def label_arrays(self) -> tuple[str, ...]:
+        """The share of the energy that a truncated image lacks."""
+        return (CUT,) if self.spec.channel == IMAGE else ()
+
+    def _check_rows(self, recipe: str, dataset: Dataset) -> None:
+        """Truncated images cannot be cut anew: the rows that are asked for must be those that are there."""
+        band = dataset.attributes.get("radio", {}).get("bands", {}).get(IMAGE, {})
+        there, wanted = (band.get("first_row"), band.get("rows")), (self.params.first_row, self.params.rows)
+        if there != wanted:
+            why = (
+                f"{recipe} holds {there[1]} rows from {there[0]} on, the task asks for {wanted[1]} from {wanted[0]} on"
+            )
+            raise SpecError("The dataset holds other delay rows.", where=f"{self.spec.name} [params]", why=why)
 
     def describe(self, radio: Radio) -> ChannelMeta:
         """The cropped image."""
@@ -45,7 +74,9 @@ class FeedbackRatio(Task):
         return radio.observed((self.params.rows, radio.tx.ports), ("delay", "angle"))
 
     def transform(self, channel: Complex) -> Complex:
-        """CFR [n, 1, 1, tx, subcarrier] → [n, delay, angle]."""
+        """CFR [n, 1, 1, tx, subcarrier], or image [n, delay, angle] → [n, delay, angle]."""
+        if self.spec.channel == IMAGE:
+            return channel
         first = self.params.first_row
         # The crop comes before the angle DFT: the two transforms commute, and most delay rows are thrown away.
         rows = subcarrier_to_delay(channel[:, 0, 0], range(first, first + self.params.rows))
@@ -53,8 +84,12 @@ class FeedbackRatio(Task):
 
     def targets(self, channel: Complex, clean: Complex, rms: npt.NDArray[np.float32], labels: Truth) -> Truth:
         """``H`` complex64 [n, delay, angle]; ``outside`` float64 [n], energy of the cropped rows in the same scale."""
+        kept = _energy(clean)
+        if self.spec.channel == IMAGE:
+            cut = labels[CUT].astype(np.float64)
+            return {"H": clean, "outside": kept * cut / (1.0 - cut)}
         total = _energy(channel) / rms.astype(np.float64) ** 2
-        return {"H": clean, "outside": np.maximum(total - _energy(clean), 0.0)}
+        return {"H": clean, "outside": np.maximum(total - kept, 0.0)}
 
 
 class FeedbackBitsParams(FamilyParams):
@@ -81,18 +116,7 @@ class FeedbackBits(Task):
 
     def transform(self, channel: Complex) -> Complex:
         """CFR [n, 1, rx, tx, subcarrier] → [n, subband, port]."""
-        n, _, rx, tx, subcarriers = channel.shape
-        bands = self.params.subbands
-        h = channel[:, 0].reshape(n, rx, tx, bands, subcarriers // bands).astype(np.complex128)
-        stacked = h.transpose(0, 3, 1, 4, 2).reshape(n, bands, -1, tx)  # A [rx·subcarrier, tx]; Σ HᴴH = AᴴA
-        if stacked.shape[-2] >= tx:
-            vector = np.linalg.eigh(stacked.conj().swapaxes(-1, -2) @ stacked)[1][..., -1]
-        else:  # the smaller problem: AAᴴu = λu gives AᴴA(Aᴴu) = λ(Aᴴu)
-            left = np.linalg.eigh(stacked @ stacked.conj().swapaxes(-1, -2))[1][..., -1:]
-            vector = (stacked.conj().swapaxes(-1, -2) @ left)[..., 0]
-            vector /= np.linalg.norm(vector, axis=-1, keepdims=True)
-        largest = np.take_along_axis(vector, np.argmax(np.abs(vector), axis=-1)[..., None], axis=-1)
-        return np.asarray(vector * (np.abs(largest) / largest), dtype=np.complex64)
+        return dominant_eigenvectors(channel[:, 0], self.params.subbands)
 
     def targets(self, channel: Complex, clean: Complex, rms: npt.NDArray[np.float32], labels: Truth) -> Truth:
         """``H`` complex64 [n, subband, port]."""
