@@ -26,8 +26,15 @@ PROTOCOL = {
     "pmi-uma-4x2": ((256, 20_000, 300_000), {"channel": (1, 4, 16, 52)}, 180e3),
     "pmi-uma-16x1": ((256, 20_000, 300_000), {"channel": (1, 4, 32, 52)}, 180e3),
     "mob-uma": ((256, 20_000, 200_000), {"channel": (20, 1, 16, 32)}, 180e3),
+    "mob-uma-30khz": ((256, 20_000, 200_000), {"channel": (8, 1, 16, 64)}, 30e3),
+    "mob-3gpp": ((128, 10_000, 100_000), {"channel": (6, 4, 16, 52)}, 180e3),
+    "bm-fr2": ((2000, 40_000, 400_000), {"channel": (1, 1, 64, 8)}, 1.44e6),
+    "ce-umi": ((128, 10_000, 100_000), {"channel": (14, 1, 32, 48)}, 30e3),
+    "ce-uma": ((128, 2000, 20_000), {"channel": (14, 1, 32, 48)}, 30e3),
     "plane-wave": ((64, 2000, 20_000), {"channel": (4, 1, 8, 16)}, 120e3),
 }
+#: tests/test_quadriga_recipes.py
+TWINS = {f"sionna-d{i}" for i in range(1, 20)}
 
 
 def generator(name: str):
@@ -40,8 +47,8 @@ def of_generators(*names: str) -> set[str]:
 
 
 def test_all_recipes_are_known() -> None:
-    """Recipes of the other generators have tests of their own."""
-    assert of_generators("sionna-38901", "plane-wave") == set(PROTOCOL)
+    """Recipes of the other generators, and the twins of QuaDRiGa's, have tests of their own."""
+    assert of_generators("sionna-38901", "plane-wave") - TWINS == set(PROTOCOL)
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOL))
@@ -68,14 +75,15 @@ def test_recipe_is_the_protocols(name: str) -> None:
 def test_protocol_parameters_of_the_38901_recipes() -> None:
     for name, recipe in RECIPES.items():
         table = recipe["params"]
-        if recipe["generator"] != "sionna-38901":
+        if recipe["generator"] != "sionna-38901" or name in TWINS:
             continue
         umi = table["scenario"] == "umi"
         assert table["bs_height_m"] == (10.0 if umi else 25.0)
-        assert table["carrier_hz"] == (2e9 if name.startswith("pmi") else 3.5e9)
-        far = {"snap-uma": 300.0}.get(name, 150.0 if umi else 200.0)
+        carrier = 2e9 if name.startswith("pmi") or name == "mob-3gpp" else 28e9 if name == "bm-fr2" else 3.5e9
+        assert table["carrier_hz"] == carrier
+        far = {"snap-uma": 300.0, "ce-uma": 300.0}.get(name, 150.0 if umi else 200.0)
         assert table["distance_m"] == [20.0 if umi else 35.0, far]
-        assert table["los"] == (0.5 if name == "mob-uma" else "model")
+        assert table["los"] == (0.5 if name.startswith("mob-uma") else "model")
 
 
 def test_layouts_need_no_simulator() -> None:
@@ -92,6 +100,8 @@ def test_layouts_need_no_simulator() -> None:
 def test_recipes_do_not_share_users_unless_they_say_so() -> None:
     # Two recipes with one seed would hold the same drops: pre-training on one would leak into the other.
     seeds = {name: RECIPES[name]["seed"] for name in of_generators("sionna-38901", "plane-wave")}
-    panels = {name for name in seeds if name.startswith("pmi-uma")}
-    assert len({seeds[name] for name in panels}) == 1
-    assert len({seeds[name] for name in seeds.keys() - panels} | {seeds["pmi-uma"]}) == len(seeds) - len(panels) + 1
+    # … but the panels of pmi-uma see the same users, and mob-uma-30khz is mob-uma on a finer grid.
+    same = {"pmi-uma-4x2": "pmi-uma", "pmi-uma-16x1": "pmi-uma", "mob-uma-30khz": "mob-uma"}
+    assert all(seeds[one] == seeds[other] for one, other in same.items())
+    own = [seed for name, seed in seeds.items() if name not in same]
+    assert len(set(own)) == len(own)
