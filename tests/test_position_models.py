@@ -180,10 +180,14 @@ def test_votes_by_position_equal_scikit_learn() -> None:
 
 def test_choices_are_made_by_the_primary_metric_and_limited() -> None:
     truth = {"target": np.zeros((50, 2))}
-    found = choose(SIX.spec, (3.0, 1.0, -1.0, 2.0), lambda one: np.full((50, 2), one), truth, "test")
+    model = PositionKnn()
+    model.spec = SIX.spec
+    found = choose(model, ("x",), (3.0, 1.0, -1.0, 2.0), lambda one: np.full((50, 2), one), truth)
     assert found == 1.0  # the first of two equal ones
+    assert [round(trial.score, 6) for trial in model.searches[0].trials] == [4.242641, 1.414214, 1.414214, 2.828427]
+    assert model.searches[0].chosen == {"x": 1.0}
     with pytest.raises(ModelError, match="configurations"):
-        choose(SIX.spec, range(33), lambda one: np.full((50, 2), float(one)), truth, "test")
+        choose(model, ("x",), range(33), lambda one: np.full((50, 2), float(one)), truth)
 
 
 def test_the_network_hangs_on_its_seed() -> None:

@@ -145,7 +145,17 @@ def test_gain_and_phase_tell_nothing(lab: Lab) -> None:
 
 def test_meta_is_all_that_a_model_is_told(lab: Lab) -> None:
     names = {field.name for field in dataclasses.fields(lab.task("time").meta)}
-    assert names == {"shape", "dims", "carrier_hz", "subcarrier_spacing_hz", "time_step_s", "tx", "rx", "classes"} | {"outputs"}
+    assert names == {
+        "shape",
+        "dims",
+        "carrier_hz",
+        "subcarrier_spacing_hz",
+        "time_step_s",
+        "tx",
+        "rx",
+        "classes",
+        "outputs",
+    }
     batch, _ = whole(lab.task("time"))
     assert set(batch.x) == {"H", "observed"}
 

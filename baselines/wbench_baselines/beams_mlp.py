@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from wbench.metric.catalogue import get_metric
 from wbench.model import ModelInfo, TrainingData
 from wbench.task.batch import Batch, Truth
 from wbench_baselines.beams_rsrp import Floats, RsrpModel, relative_db
@@ -58,29 +59,29 @@ class RsrpMlp(RsrpModel):
         self.mean, deviation = x.mean(axis=0), x.std(axis=0)
         self.deviation = np.where(deviation > 0, deviation, 1.0)
         inputs, held_inputs = self._inputs(x), self._inputs(held)
-        best = -np.inf
+        search = self.search()
         for softness in SOFTNESS_DB:
             score, network = self._train(inputs, _targets(truth, softness), held_inputs, answer, seed)
-            if score > best:
-                best, self.chosen, self.network = score, softness, network
+            if search.add(score, {"softness (dB)": softness}):
+                self.chosen, self.network = softness, network
 
     def _train(self, x: Tensor, target: Tensor, held: Tensor, answer: Truth, seed: int) -> tuple[float, nn.Sequential]:
         random = torch.Generator().manual_seed(seed)
         network = _network(x.shape[1], self.beams, random)
         adam = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-        best, kept, waited = -np.inf, network, 0
+        best, kept, waited, sign = -np.inf, network, 0, 1 if get_metric(self.spec.primary).higher_is_better else -1
         for _ in range(EPOCHS):
             for rows in torch.split(torch.randperm(len(x), generator=random), BATCH):
                 loss = nn.functional.cross_entropy(network(x[rows]), target[rows])
                 adam.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 adam.step()
-            score, waited = self.score(_answer(network, held), answer), waited + 1
+            score, waited = sign * self.score(_answer(network, held), answer), waited + 1
             if score > best:
                 best, kept, waited = score, copy.deepcopy(network), 0
             if waited == PATIENCE:
                 break
-        return best, kept
+        return sign * best, kept
 
     def predict(self, batch: Batch) -> Floats:
         """Log-probability of every beam, up to a constant: float64 [n, beams]."""

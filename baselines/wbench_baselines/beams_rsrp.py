@@ -10,6 +10,7 @@ from wbench.metric.catalogue import get_metric
 from wbench.model import ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import TaskSpec
+from wbench.tuning import Search
 
 __all__ = ["BestInB", "RsrpModel", "RsrpNeighbours", "RsrpRidge"]
 
@@ -65,10 +66,15 @@ class RsrpModel(Predictor):
         return np.concatenate([x for x, _ in parts]), truth
 
     def score(self, scores: Floats, truth: Truth) -> float:
-        """The task's primary metric on some samples, larger is better."""
+        """The task's primary metric on some samples."""
         metric = get_metric(self.spec.primary)
-        value = metric.reduce(metric.per_sample(scores, truth, {}), np.ones(len(scores)))
-        return value if metric.higher_is_better else -value
+        return metric.reduce(metric.per_sample(scores, truth, {}), np.ones(len(scores)))
+
+    def search(self) -> Search:
+        """Begin a choice by :meth:`score`, and record it."""
+        search = Search.by_metric(self.info.name, self.spec.primary)
+        self.searches = (search,)
+        return search
 
 
 def relative(truth: Truth) -> Floats:
@@ -134,14 +140,14 @@ class RsrpRidge(RsrpModel):
         from sklearn.linear_model import Ridge
 
         (x, truth), (held, answer) = self.gather(train), self.gather(val)
-        best = -np.inf
+        search = self.search()
         for name, target in (("dB", relative_db(truth)), ("linear", relative(truth))):
             for strength in STRENGTHS:
                 model = Ridge(alpha=strength).fit(x, target)
                 weight, bias = np.asarray(model.coef_, dtype=np.float64), np.asarray(model.intercept_, dtype=np.float64)
                 score = self.score(_affine(held, weight, bias), answer)
-                if score > best:
-                    best, self.chosen, self.weight, self.bias = score, (name, strength), weight, bias
+                if search.add(score, {"target": name, "alpha": strength}):
+                    self.chosen, self.weight, self.bias = (name, strength), weight, bias
 
     def predict(self, batch: Batch) -> Floats:
         """Predicted RSRP of every beam: float64 [n, beams]."""
@@ -187,12 +193,12 @@ class RsrpNeighbours(RsrpModel):
         votes[np.arange(len(votes)), truth["label"]] = 1.0
         answers = {"mean": relative(truth).astype(np.float32), "vote": votes}
         counts = sorted({min(k, len(self.known)) for k in NEIGHBOURS})
-        best, index = -np.inf, self._nearest(held, counts[-1])
+        search, index = self.search(), self._nearest(held, counts[-1])
         for name, values in answers.items():
             for k in counts:
                 score = self.score(_pooled(values, index[:, :k]), answer)
-                if score > best:
-                    best, self.chosen, self.k, self.values = score, (name, k), k, values
+                if search.add(score, {"answer": name, "k": k}):
+                    self.chosen, self.k, self.values = (name, k), k, values
 
     def predict(self, batch: Batch) -> Floats:
         """Mean answer of the neighbours: float64 [n, beams]."""

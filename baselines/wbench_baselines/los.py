@@ -11,6 +11,7 @@ from wbench.metric.catalogue import get_metric
 from wbench.model import ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
+from wbench.tuning import Search
 
 __all__ = ["LogisticStatistics", "StatisticsModel", "statistics"]
 
@@ -71,11 +72,10 @@ class StatisticsModel(Predictor):
         return x, label
 
     def score(self, scores: Floats, label: Labels) -> float:
-        """The task's primary metric, larger is better, its threshold chosen on these samples as the harness does."""
+        """The task's primary metric, its threshold chosen on these samples as the harness does."""
         metric, truth = get_metric(self.spec.primary), {"label": label}
         table = metric.per_sample(scores, truth, metric.calibrate(scores, truth))
-        value = metric.reduce(table, np.ones(len(label)))
-        return value if metric.higher_is_better else -value
+        return metric.reduce(table, np.ones(len(label)))
 
 
 class LogisticStatistics(StatisticsModel):
@@ -118,13 +118,17 @@ class LogisticStatistics(StatisticsModel):
             self.weight, self.bias = np.zeros(x.shape[1]), 1.0 if label[0] else -1.0
             return
         held, answer = self.gather(val)
-        choices = STRENGTHS if len(np.unique(answer)) > 1 else (1.0,)
-        best = -np.inf
-        for strength in choices:
+        if len(np.unique(answer)) < 2:
+            self.strength = 1.0
+            self.weight, self.bias = _regress(self._standard(x), label, self.strength)
+            return
+        search = Search.by_metric(self.info.name, self.spec.primary)
+        for strength in STRENGTHS:
             weight, bias = _regress(self._standard(x), label, strength)
-            score = self.score(_probabilities(self._standard(held), weight, bias), answer) if len(choices) > 1 else 0.0
-            if score > best:
-                best, self.strength, self.weight, self.bias = score, strength, weight, bias
+            score = self.score(_probabilities(self._standard(held), weight, bias), answer)
+            if search.add(score, {"C": strength}):
+                self.strength, self.weight, self.bias = strength, weight, bias
+        self.searches = (search,)
 
     def predict(self, batch: Batch) -> Floats:
         """Probabilities of NLoS and LoS: float64 [n, 2]."""

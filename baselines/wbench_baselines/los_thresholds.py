@@ -9,6 +9,7 @@ import numpy as np
 from wbench.channel.statistics import LOS_STATISTICS
 from wbench.model import ModelInfo, ModelKind, TrainingData
 from wbench.task.batch import Batch
+from wbench.tuning import Search
 from wbench_baselines.los import Floats, Labels, StatisticsModel
 
 __all__ = [
@@ -67,7 +68,11 @@ class Threshold(StatisticsModel):
         if len(self.candidates) > 1:
             held, answer = self.gather(val)
             judge = (held, answer) if len(np.unique(answer)) > 1 else (x, label)
-            self.column = int(np.argmax([self.score(self._scores(judge[0], c), judge[1]) for c in range(x.shape[1])]))
+            search = Search.by_metric(self.info.name, self.spec.primary)
+            for column, name in enumerate(self.candidates):
+                search.add(self.score(self._scores(judge[0], column), judge[1]), {"statistic": name})
+            self.column = search.best
+            self.searches = (search,) if judge[0] is held else ()
 
     def features(self, batch: Batch) -> Floats:
         """The candidate statistics: float64 [n, candidates]."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from wbench.model import ModelInfo, TrainingData
 from wbench.task.batch import Batch
+from wbench.tuning import Search
 from wbench_baselines.los import Floats, Labels, StatisticsModel
 
 __all__ = ["BoostedStatistics"]
@@ -57,13 +58,14 @@ class BoostedStatistics(StatisticsModel):
     def _choose(self, x: Floats, label: Labels, held: Floats, answer: Labels) -> tuple[int, int]:
         if len(np.unique(answer)) < 2:
             return LEAVES[1], TREES[1]
-        best, chosen = -np.inf, (LEAVES[0], TREES[0])
+        search, chosen = Search.by_metric(self.info.name, self.spec.primary), (LEAVES[0], TREES[0])
         for leaves in LEAVES:
             # The first trees of a longer run are those of a shorter one.
             stages = _boost(x, label, leaves, TREES[-1]).staged_predict_proba(held)
             for trees, scores in enumerate(stages, start=1):
-                if trees in TREES and (score := self.score(scores, answer)) > best:
-                    best, chosen = score, (leaves, trees)
+                if trees in TREES and search.add(self.score(scores, answer), {"leaves": leaves, "trees": trees}):
+                    chosen = leaves, trees
+        self.searches = (search,)
         return chosen
 
     def predict(self, batch: Batch) -> Floats:

@@ -75,7 +75,7 @@ class PathLossTrees(Predictor):
                 max_iter=self.trees, max_leaf_nodes=leaves, learning_rate=rate, early_stopping=False, random_state=0
             )
             models[leaves, rate] = model.fit(x, y)
-        chosen = choose(self.spec, models, lambda one: _answer(models[one], held), answer, self.info.name)
+        chosen = choose(self, ("leaves", "rate"), models, lambda one: _answer(models[one], held), answer)
         self.chosen, self.model = chosen, models[chosen]
 
     def predict(self, batch: Batch) -> F64:

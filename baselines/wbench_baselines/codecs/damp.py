@@ -128,7 +128,7 @@ class DctAmp(Codec):
 
     def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
         """Choose the threshold: smallest total squared error on the first validation samples."""
-        self.threshold = choose(self.thresholds, self.at, self.measurement, val, self.tuning_samples)
+        self.threshold = choose(self, "threshold", self.thresholds, self.at, self.measurement, val, self.tuning_samples)
 
     def at(self, threshold: float) -> AmpDecoder:
         """Decoder with a threshold, in standard deviations of the noise."""

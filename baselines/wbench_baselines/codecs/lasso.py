@@ -89,7 +89,7 @@ class Lasso(Codec):
 
     def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
         """Choose λ/λ_max: smallest total squared error on the first validation samples."""
-        self.weight = choose(WEIGHTS, self.at, self.measurement, val, TUNING_SAMPLES)
+        self.weight = choose(self, "lambda/lambda_max", WEIGHTS, self.at, self.measurement, val, TUNING_SAMPLES)
 
     def at(self, weight: float) -> LassoDecoder:
         """Decoder with a λ/λ_max."""

@@ -22,7 +22,7 @@ from wbench.task.spec import TaskSpec
 from wbench_baselines.codecs.common import needs_reals, stack_reals
 from wbench_baselines.codecs.measurement import measurement
 from wbench_baselines.codecs.omp_solver import Omp, Path
-from wbench_baselines.codecs.tuning import validation_errors
+from wbench_baselines.codecs.tuning import choose_among
 
 __all__ = ["OmpCodec", "OmpDecoder", "path_dictionary", "tap_response"]
 
@@ -149,7 +149,7 @@ class OmpCodec(Codec):
             path = self.solver.solve(stack_reals(payloads, self.solver.measurements), grid[-1])
             return (whole.expand(path, atoms) for atoms in grid)
 
-        self.atoms = grid[int(np.argmin(validation_errors(self.measurement, val, TUNING_SAMPLES, every)))]
+        self.atoms = choose_among(self, "atoms", grid, every, self.measurement, val, TUNING_SAMPLES)
 
     def candidates(self) -> list[int]:
         """Numbers of atoms that are tried, at most 32, denser where they are few."""

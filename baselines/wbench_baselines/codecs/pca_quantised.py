@@ -20,6 +20,7 @@ from wbench.errors import ModelError
 from wbench.model import Codec, Decoder, Encoder, ModelInfo, Payload, TrainingData
 from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
+from wbench.tuning import Search
 from wbench_baselines.codecs.common import check_ports, needs_precoders, rowwise
 from wbench_baselines.codecs.lloyd import allocate, lloyd_max
 
@@ -227,8 +228,11 @@ class PcaQuantised(Codec):
             raise ModelError("The transform has nothing to learn from.", where=self.info.name, why="no training sample")
         limit = self.spec.limit.max_bits if self.spec.limit else 0
         candidates = [train_transform(learn, limit, joint=joint) for joint in (False, True)]
-        self.scores = [_sgcs(check if len(check) else learn, candidate) for candidate in candidates]
-        self.transform = candidates[int(np.argmax(self.scores))]
+        search = Search(self.info.name, "sgcs", larger=True)
+        for basis, candidate in zip(("separable", "joint"), candidates, strict=True):
+            search.add(_sgcs(check if len(check) else learn, candidate), {"basis": basis})
+        self.searches = (search,)
+        self.transform = candidates[search.best]
 
     def count_parameters(self) -> int:
         """Real numbers of the basis and of the levels."""

@@ -97,7 +97,7 @@ class Tval3(Codec):
     def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
         """Choose μ: smallest total squared error on the first validation samples."""
         start = Tval3Decoder(self.solver, self.coupling, MUS[0])
-        self.mu = choose(MUS, lambda mu: replace(start, mu=mu), self.measurement, val, TUNING_SAMPLES)
+        self.mu = choose(self, "mu", MUS, lambda mu: replace(start, mu=mu), self.measurement, val, TUNING_SAMPLES)
 
     def encoder(self) -> Encoder:
         """Measure."""

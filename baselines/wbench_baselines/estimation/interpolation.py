@@ -9,6 +9,7 @@ from wbench.errors import ModelError
 from wbench.model import ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch
 from wbench.task.spec import TaskSpec
+from wbench.tuning import Search, nmse_db
 from wbench_baselines.estimation.common import (
     Complex,
     Grid,
@@ -151,8 +152,20 @@ class LsDft(Predictor):
         level, windows = noise_powers(batch), _windows(len(grid.tones))
         wrong = (np.abs(self._estimate(batch, grid, y, one) - truth["H"]) ** 2 for one in windows)
         errors = np.stack([np.sum(one.reshape(len(batch), -1), axis=1, dtype=np.float64) for one in wrong])
+        clean = truth["H"].reshape(len(batch), -1)
+        power = np.asarray(np.sum(np.abs(clean) ** 2, axis=1, dtype=np.float64))
         self.levels = np.unique(level)
-        self.windows = [windows[int(errors[:, level == one].sum(axis=1).argmin())] for one in self.levels]
+        self.windows, searches = [], []
+        for one in self.levels:
+            mine = level == one
+            search = Search(self.info.name, "nmse_ros_db", samples=int(mine.sum()))
+            at = f" at noise {10 * np.log10(max(one, 1e-30)):.1f} dB" if len(self.levels) > 1 else ""
+            scores = [nmse_db(float(error), float(power[mine].sum())) for error in errors[:, mine].sum(axis=1)]
+            for window, score in zip(windows, scores, strict=True):
+                search.add(score, dict(zip(("taps before" + at, "taps after" + at), window, strict=True)))
+            self.windows.append(windows[search.best])
+            searches.append(search)
+        self.searches = searches
 
     def predict(self, batch: Batch) -> npt.NDArray[np.complex64]:
         """Estimates complex64 [n, time, rx, tx, subcarrier], with the window of the nearest noise power in dB."""

@@ -11,6 +11,7 @@ from wbench.errors import ModelError
 from wbench.model import ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch
 from wbench.task.spec import TaskSpec
+from wbench.tuning import Search, choose, nmse_db
 from wbench_baselines.estimation.common import noise_powers, only_estimation, pilots
 from wbench_baselines.estimation.kronecker import Kronecker, estimate, grams, of_grams
 
@@ -59,12 +60,16 @@ class Lmmse(Predictor):
         time, space, frequency = (np.sum(one, axis=0) for one in zip(*parts, strict=True))
         self.sampled = of_grams(time, space, frequency, len(train))
         batch, truth = next(iter(val.batches(TUNING_SAMPLES)))
-        candidates = list(product(GRID_SHRINKAGE, SPACE_SHRINKAGE))
-        errors = [
-            float(np.sum(np.abs(self._estimate(batch, self.sampled.shrunk(*one)) - truth["H"]) ** 2, dtype=np.float64))
-            for one in candidates
-        ]
-        self.shrinkage = candidates[int(np.argmin(errors))]
+        power = float(np.sum(np.abs(truth["H"]) ** 2, dtype=np.float64))
+
+        def score(one: tuple[float, float]) -> float:
+            wrong = self._estimate(batch, self.sampled.shrunk(*one)) - truth["H"]
+            return nmse_db(float(np.sum(np.abs(wrong) ** 2, dtype=np.float64)), power)
+
+        search = Search(self.info.name, "nmse_ros_db", samples=TUNING_SAMPLES)
+        names = ("shrinkage of time and frequency", "shrinkage of space")
+        self.shrinkage = choose(search, names, product(GRID_SHRINKAGE, SPACE_SHRINKAGE), score)
+        self.searches = (search,)
         self.covariance = self.sampled.shrunk(*self.shrinkage)
 
     def predict(self, batch: Batch) -> npt.NDArray[np.complex64]:

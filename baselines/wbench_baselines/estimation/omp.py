@@ -9,6 +9,7 @@ from wbench.errors import ModelError
 from wbench.model import ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
+from wbench.tuning import Search, choose, nmse_db
 from wbench_baselines.estimation.common import Complex, Floats, linear_weights, noise_powers, only_estimation, pilots
 from wbench_baselines.estimation.somp import Pursuit, pursue
 
@@ -87,11 +88,15 @@ class OmpEstimator(Predictor):
             raise ModelError("The stop is chosen on validation samples.", where=self.info.name, why="there are none")
         batch, truth = next(iter(val.batches(TUNING_SAMPLES)))
         path, noise = self._pursue(batch, min(STOPS))
-        errors = []
-        for stop in STOPS:
+        power = float(np.sum(np.abs(truth["H"]) ** 2, dtype=np.float64))
+
+        def score(stop: float) -> float:
             answer = self._expand(batch, path, stop * noise)
-            errors.append(float(np.sum(np.abs(answer - truth["H"]) ** 2, dtype=np.float64)))
-        self.stop = STOPS[int(np.argmin(errors))]
+            return nmse_db(float(np.sum(np.abs(answer - truth["H"]) ** 2, dtype=np.float64)), power)
+
+        search = Search(self.info.name, "nmse_ros_db", samples=TUNING_SAMPLES)
+        self.stop = choose(search, ("stop",), STOPS, score)
+        self.searches = (search,)
 
     def predict(self, batch: Batch) -> npt.NDArray[np.complex64]:
         """Estimates complex64 [n, time, rx, tx, subcarrier]."""

@@ -130,7 +130,7 @@ class WeightedKnn(Predictor):
             return self._mean(index[:, : one[0]], distance[:, : one[0]])
 
         pairs = itertools.product(NEIGHBOURS, KINDS)
-        self.k, self.kind = choose(self.spec, pairs, places, answer, self.info.name)
+        self.k, self.kind = choose(self, ("k", "kind"), pairs, places, answer)
         self.neighbours = Neighbours(self.of_kind(self.kind, batch, known))
 
     @staticmethod

@@ -100,7 +100,7 @@ class ToaAoa(_Geometric):
         held, answer = val.load()
         links = measure(held)
         tried = itertools.product(TURNS, (False, True))
-        self.turn, self.hedge = choose(self.spec, tried, lambda one: self._answer(links, *one), answer, self.info.name)
+        self.turn, self.hedge = choose(self, ("turn", "hedge"), tried, lambda one: self._answer(links, *one), answer)
 
     def predict(self, batch: Batch) -> F64:
         """Places in m: float64 [n, 2]; the centroid of training where nothing is heard."""
@@ -159,7 +159,11 @@ class LeastSquares(_Geometric):
         solved = {turn: self._minima(links, turn) for turn in TURNS}
         tried = itertools.product(TURNS, (False, True), (False, True))
         self.turn, self.votes, self.hedge = choose(
-            self.spec, tried, lambda one: self._answer(links, *solved[one[0]], *one[1:]), answer, self.info.name
+            self,
+            ("turn", "votes", "hedge"),
+            tried,
+            lambda one: self._answer(links, *solved[one[0]], *one[1:]),
+            answer,
         )
 
     def predict(self, batch: Batch) -> F64:

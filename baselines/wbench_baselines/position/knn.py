@@ -65,7 +65,7 @@ class PositionKnn(Predictor):
             return self._mean(index[:, : one[0]], distance[:, : one[0]])
 
         pairs = itertools.product(NEIGHBOURS, factors)
-        self.k, self.factor = choose(self.spec, pairs, answers, held_truth, self.info.name)
+        self.k, self.factor = choose(self, ("k", "station factor"), pairs, answers, held_truth)
         self.neighbours = searches[self.factor]
 
     def _mean(self, index: npt.NDArray[np.int64], distance: F64) -> F64:

@@ -1,61 +1,61 @@
-"""Choosing a method's free numbers on validation, and the training part at once."""
+"""Choosing a method's free numbers on validation by the primary metric, and the training part at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from wbench import tuning
 from wbench.errors import ModelError
 from wbench.metric.catalogue import get_metric
-from wbench.model import TrainingData
+from wbench.model import Model, TrainingData
 from wbench.task.batch import Batch, Truth
-from wbench.task.spec import TaskSpec
 
 __all__ = ["choose", "everything"]
 
 T = TypeVar("T")
-#: Configurations that a method may try (protocol: "Splits, budgets, regimes").
-MOST = 32
 
 
 def choose(
-    spec: TaskSpec, configurations: Iterable[T], answer: Callable[[T], npt.NDArray[Any]], truth: Truth, model: str
+    model: Model,
+    names: Sequence[str],
+    configurations: Iterable[T],
+    answer: Callable[[T], npt.NDArray[Any]],
+    truth: Truth,
 ) -> T:
     """Configuration whose answer has the best primary metric on validation; of equal ones the first.
 
     Parameters
     ----------
-    spec : TaskSpec
-        The task.
-    configurations : iterable
+    model : Model
+        Whose search this is; it is recorded in its ``searches``.
+    names : sequence of str
+        Names of a configuration's values.
+    configurations : iterable of tuple
         At most 32.
     answer : callable
         Answer [n, …] to the validation part for a configuration.
     truth : dict of str to ndarray
         Targets of the validation part.
-    model : str
-        Name for error messages.
 
     Raises
     ------
     ModelError
         More configurations than the protocol allows, or none.
     """
-    tried = list(configurations)
-    if not 1 <= len(tried) <= MOST:
-        raise ModelError(f"A method may try 1 to {MOST} configurations.", where=model, why=f"{len(tried)} were given")
-    metric = get_metric(spec.primary)
-    best, chosen = np.inf, tried[0]
-    for one in tried:
+    metric = get_metric(model.spec.primary)
+
+    def score(one: T) -> float:
         pred = answer(one)
         table = metric.per_sample(pred, truth, metric.calibrate(pred, truth))
-        value = metric.reduce(table, np.ones(len(table)))
-        loss = -value if metric.higher_is_better else value
-        if loss < best:
-            best, chosen = loss, one
+        return metric.reduce(table, np.ones(len(table)))
+
+    search = tuning.Search.by_metric(model.info.name, metric.name)
+    chosen = tuning.choose(search, names, configurations, score)
+    model.searches = (search,)
     return chosen
 
 

@@ -13,6 +13,7 @@ from wbench.errors import ModelError
 from wbench.model import ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch
 from wbench.task.spec import TaskSpec
+from wbench.tuning import Search, choose, nmse_db
 from wbench_baselines.prediction.autoregression import (
     ArSetting,
     Complex,
@@ -92,8 +93,13 @@ class Autoregressive(Recursive):
         at = steps(batch, self.info.name)
         clean = snapshots(truth["H"], at.open, at.axis)
         settings = [ArSetting(*values) for values in product(self.orders(len(at.seen)), self.ridges, self.radii)]
-        errors = [float(np.sum(np.abs(self.predicted(batch, at, one) - clean) ** 2)) for one in settings]
-        self.setting = settings[int(np.argmin(errors))]
+        power, search = float(np.sum(np.abs(clean) ** 2)), Search(self.info.name, "nmse_ros_db", samples=TUNING)
+
+        def score(one: ArSetting) -> float:
+            return nmse_db(float(np.sum(np.abs(self.predicted(batch, at, one) - clean) ** 2)), power)
+
+        self.setting = choose(search, ArSetting._fields, settings, score)
+        self.searches = (search,)
 
 
 class ArElement(Autoregressive):

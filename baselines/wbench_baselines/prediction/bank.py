@@ -15,6 +15,7 @@ from wbench.errors import ModelError
 from wbench.model import ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch
 from wbench.task.spec import TaskSpec
+from wbench.tuning import Search, nmse_db
 from wbench_baselines.prediction.common import (
     Steps,
     evenly_spaced,
@@ -109,6 +110,7 @@ class WienerBank(Predictor):
 
     #: What validation chooses from beside the size.
     options: ClassVar[tuple[int, ...]] = (0,)
+    option_name: ClassVar[str] = ""
 
     def supports(self, spec: TaskSpec) -> str | None:
         """Channel prediction, over time or frequency."""
@@ -128,7 +130,7 @@ class WienerBank(Predictor):
         key = np.concatenate([m.correlation for m in moved])
         finest = np.quantile(key, np.arange(1, BANKS[-1]) / BANKS[-1])
         sums, elements, counts = self._sums(train, moved, finest)
-        best = np.inf
+        search = Search(self.info.name, "nmse_ros_db")
         for size, option in product(BANKS, self.options):
             merge = BANKS[-1] // size
             count = counts.reshape(size, merge).sum(axis=1)
@@ -136,9 +138,11 @@ class WienerBank(Predictor):
                 break
             covariances = sums.reshape(size, merge, *sums.shape[1:]).sum(axis=1) / (count * elements)[:, None, None]
             bank = (finest[merge - 1 :: merge][: size - 1], covariances, option)
-            error = self._error(val, *bank) if len(val) else -float(size)
-            if error < best:
-                best, (self.edges, self.covariances, self.option) = error, bank
+            # Without validation samples the largest bank is taken that has enough training samples in every class.
+            score = self._error(val, *bank) if len(val) else -float(size)
+            if search.add(score, {"predictors": size} | ({self.option_name: option} if self.option_name else {})):
+                self.edges, self.covariances, self.option = bank
+        self.searches = (search,) if len(val) else ()
 
     def predict(self, batch: Batch) -> npt.NDArray[np.complex64]:
         """Seen snapshots (or subcarriers) as they came, open ones predicted: complex64 [n, *shape]."""
@@ -179,11 +183,11 @@ class WienerBank(Predictor):
         return at, turn(x, own.shift, at.open, back=True)
 
     def _error(self, val: TrainingData, edges: Floats, covariances: Complex, option: int) -> float:
-        """NMSE over the open snapshots, ratio of sums."""
+        """NMSE over the open snapshots, ratio of sums, in dB."""
         error, power = 0.0, 0.0
         for batch, truth in val.batches():
             at, x = self._predict(batch, edges, covariances, option)
             clean = snapshots(truth["H"], at.open, at.axis)
             error += float((np.abs(x - clean) ** 2).sum())
             power += float((np.abs(clean) ** 2).sum())
-        return error / power
+        return nmse_db(error, power)

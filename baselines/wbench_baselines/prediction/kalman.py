@@ -121,6 +121,7 @@ class KalmanBank(WienerBank):
         trains=True,
     )
     options: ClassVar[tuple[int, ...]] = (2, 4, 8, 15)
+    option_name: ClassVar[str] = "order"
 
     def design(self, option: int) -> Design:
         """Filters of a class from its covariance with the autoregressive order ``option``."""

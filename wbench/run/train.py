@@ -1,0 +1,183 @@
+"""Fitting one model to one task as an evaluation would, to see what it chooses on validation and from what."""
+
+from __future__ import annotations
+
+import math
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, FiniteFloat
+
+from wbench.errors import ResultError, UsageError
+from wbench.model import Model
+from wbench.provenance import provenance
+from wbench.result import DatasetRecord, ModelRecord, Regime, TaskRecord
+from wbench.run.cell import Cell, fit_cell, head_of, prepare, regime_of
+from wbench.run.executors import one_thread
+from wbench.run.guard import blaming
+from wbench.run.plan import load_task
+from wbench.run.records import dataset_record, model_record, task_record
+from wbench.tuning import Search, Value
+
+__all__ = ["SearchRecord", "Training", "TrialRecord", "TuningRecord", "train"]
+
+#: Name of the file in the folder that is asked for.
+TUNING = "tuning.json"
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrialRecord(_Record):
+    """One configuration; its score is None if it was no finite number."""
+
+    values: dict[str, Value]
+    score: FiniteFloat | None
+
+
+class SearchRecord(_Record):
+    """One choice: what was tried, in order, and the index of what was chosen.
+
+    ``criterion`` is what the score is, most often the name of a metric; ``samples`` the number of validation samples
+    that it was taken on, None for all of them.
+    """
+
+    criterion: str
+    higher_is_better: bool
+    samples: int | None
+    trials: tuple[TrialRecord, ...]
+    chosen: int
+
+
+class TuningRecord(_Record):
+    """What one fit chose. ``searches`` is empty of a model that chooses nothing on validation."""
+
+    schema_version: Literal[1] = 1
+    task: TaskRecord
+    datasets: tuple[DatasetRecord, ...]
+    model: ModelRecord
+    regime: Regime
+    head: str | None
+    head_version: int | None
+    budget_percent: FiniteFloat
+    draw: int
+    seed: int
+    n_train: int
+    n_val: int
+    fit_s: FiniteFloat
+    searches: tuple[SearchRecord, ...]
+    provenance: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A fitted model, the record of its fit, and where that was written."""
+
+    model: Model
+    record: TuningRecord
+    path: Path | None
+
+
+def train(
+    model: str,
+    task: str | Path,
+    *,
+    size: str = "standard",
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    head: str = "linear",
+    budget: float = 100.0,
+    draw: int = 0,
+    seed: int = 0,
+) -> Training:
+    """Fit a model to a task's training and validation part, exactly as :func:`wbench.evaluate` does for a result.
+
+    Parameters
+    ----------
+    model : str
+        Registry name, ``package.module:Class`` or ``./file.py:Class``.
+    task : str or Path
+        Registry name of the instance, or a ``.toml`` file.
+    size : {"tiny", "standard", "large"}
+        Size of the datasets.
+    data : path, optional
+        Data folder; default ``$WBENCH_DATA`` or ``./data``.
+    out : path, optional
+        Folder that ``tuning.json`` is written to; nothing is written by default.
+    head : str
+        Head of an embedder, a name of :data:`wbench.heads.HEADS`.
+    budget, draw, seed : float, int, int
+        Training budget in percent, its draw, the training seed.
+
+    Raises
+    ------
+    UsageError
+        The model does not serve the task; a budget, draw or seed is out of range.
+    ModelError
+        The model raises, or tries more than 32 configurations.
+    DatasetNotFoundError
+        A dataset has not been generated.
+    ResultError
+        The record cannot be written.
+    """
+    if not 0 < budget <= 100:
+        raise UsageError("A budget is a percentage in (0, 100].", why=f"got {budget:g}", next_step="--budget 10")
+    if draw < 0 or seed < 0:
+        raise UsageError("Draws and seeds are whole numbers from 0 on.", why=f"got draw {draw}, seed {seed}")
+    found = load_task(task, size=size, data=data)
+    cell = Cell(model, head=head, budget=budget, draw=draw, seed=seed)
+    built, reason = prepare(cell, found)
+    if reason is not None:
+        raise UsageError(f"{model} does not serve {found.spec.name}.", why=reason, next_step="wbench list models")
+    with one_thread():
+        fitted = fit_cell(built, cell, found)
+    with blaming(model, "count_parameters", built):
+        declared = model_record(built)
+    name, version = head_of(built)
+    record = TuningRecord(
+        task=task_record(found),
+        datasets=tuple(dataset_record(found, recipe) for recipe in found.datasets),
+        model=declared,
+        regime=regime_of(built),
+        head=name,
+        head_version=version,
+        budget_percent=budget,
+        draw=draw,
+        seed=seed,
+        n_train=fitted.n_train,
+        n_val=fitted.n_val,
+        fit_s=fitted.seconds,
+        searches=tuple(_search_record(search) for search in built.searches),
+        provenance=provenance(),
+    )
+    return Training(built, record, None if out is None else _write(record, Path(out)))
+
+
+def _search_record(search: Search) -> SearchRecord:
+    trials = (TrialRecord(values=t.values, score=t.score if math.isfinite(t.score) else None) for t in search.trials)
+    return SearchRecord(
+        criterion=search.criterion,
+        higher_is_better=search.larger,
+        samples=search.samples,
+        trials=tuple(trials),
+        chosen=search.best,
+    )
+
+
+def _write(record: TuningRecord, folder: Path) -> Path:
+    """Write the record atomically: a file of that name is either absent or whole."""
+    path, temporary = folder / TUNING, folder / f".{TUNING}.{os.getpid()}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise ResultError("The record of the tuning could not be saved.", where=str(path), why=str(error)) from error
+    finally:  # also on Ctrl-C
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return path
