@@ -1,21 +1,22 @@
-"""What spans several results: skill against the trivial baselines, and scores over training budgets."""
+"""What spans several results: skill against the trivial baselines, scores over training budgets, hidden seasons."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wbench.errors import ResultError
 from wbench.result import Result
+from wbench.stats import Estimate, seed_average
 
 if TYPE_CHECKING:
     from wbench.metric.base import Metric
 
-__all__ = ["BudgetPoint", "budget_curve", "skill"]
+__all__ = ["BudgetPoint", "SeasonGap", "budget_curve", "season_gaps", "skill"]
 
 
 def skill(metric: Metric, value: float, trivial_values: Iterable[float]) -> float:
@@ -89,3 +90,117 @@ def budget_curve(results: Iterable[Result], metric: str, slice_: str = "ranked")
         BudgetPoint(budget, float(np.mean(values)), min(values), max(values), len(values))
         for budget, values in sorted(points.items())
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SeasonGap:
+    """Score on the published test part minus score on a season's hidden dataset, of one model (split rule S6).
+
+    Attributes
+    ----------
+    task, season, model, revision, regime, head : str, str, str, str, str, str or None
+        What was evaluated, under which regime.
+    budget_percent, shots : float, int or None
+        On how much it was trained.
+    public, hidden, gap : float
+        Means over draws and seeds, and ``public - hidden`` in the metric's own unit.
+    se : float or None
+        Standard error of the gap: the two test parts share no sample, so their variances add. None below five groups
+        of clusters on either side.
+    loss : float
+        How much worse the model is on what it cannot have seen: the gap with the metric's sign, positive if worse.
+    public_runs, hidden_runs : int
+        Draws and seeds behind the means.
+    """
+
+    task: str
+    season: str
+    model: str
+    revision: str
+    regime: str
+    head: str | None
+    budget_percent: float
+    shots: int | None
+    public: float
+    hidden: float
+    gap: float
+    se: float | None
+    loss: float
+    public_runs: int
+    hidden_runs: int
+
+
+def season_gaps(results: Iterable[Result], metric: str, slice_: str = "ranked") -> tuple[SeasonGap, ...]:
+    """Gap public − hidden of every model that has results on both test parts of a task.
+
+    Parameters
+    ----------
+    results : iterable of Result
+        Of any tasks, models and seasons. Results without a counterpart in a season, or in public, are left out.
+    metric, slice_ : str
+        Which score.
+
+    Returns
+    -------
+    tuple of SeasonGap
+        Sorted by task, season, model, regime and budget.
+
+    Raises
+    ------
+    ResultError
+        If a result of a pair lacks the score, or the versions of its metric differ.
+    """
+    found: dict[tuple[Any, ...], dict[str, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        task, model = result.task, result.model
+        # A few-shot part is named by its shots: what share of the training part they are hangs on the dataset.
+        budget = result.budget_percent if result.shots is None else 0.0
+        trained = (result.regime, result.head or "", result.head_version or 0, result.layers or 0)
+        key = (task.name, task.version, task.size, model.name, model.revision, *trained, budget, result.shots or 0)
+        found[key][task.season].append(result)
+    gaps = [
+        _gap(sides[""], hidden, metric, slice_)
+        for _, sides in sorted(found.items())
+        for season, hidden in sorted(sides.items())
+        if season and "" in sides
+    ]
+    return tuple(sorted(gaps, key=lambda gap: (gap.task, gap.season)))  # stable: models stay in order
+
+
+def _gap(public: list[Result], hidden: list[Result], metric: str, slice_: str) -> SeasonGap:
+    first = hidden[0]
+    shown, kept, up = *(_mean(side, metric, slice_) for side in (public, hidden)), _direction(public + hidden, metric)
+    gap = shown.value - kept.value
+    spread = None if shown.se is None or kept.se is None else float(np.hypot(shown.se, kept.se))
+    return SeasonGap(
+        task=first.task.name,
+        season=first.task.season,
+        model=first.model.name,
+        revision=first.model.revision,
+        regime=first.regime,
+        head=first.head,
+        budget_percent=first.budget_percent,
+        shots=first.shots,
+        public=shown.value,
+        hidden=kept.value,
+        gap=gap,
+        se=spread,
+        loss=gap if up else -gap,
+        public_runs=len(public),
+        hidden_runs=len(hidden),
+    )
+
+
+def _mean(results: list[Result], metric: str, slice_: str) -> Estimate:
+    scores = [result.score(metric, slice_) for result in results]
+    if None in scores:
+        raise ResultError(f"A result has no score {metric!r} on {slice_!r}.", where=results[0].task.name)
+    return seed_average([score for score in scores if score is not None])
+
+
+def _direction(results: list[Result], metric: str) -> bool:
+    """Whether higher is better; the same version of the metric on both sides."""
+    kinds = {(s.metric_version, s.higher_is_better) for r in results for s in r.scores if s.metric == metric}
+    if len(kinds) > 1:
+        raise ResultError("The two sides of a gap are of two versions of the metric.", where=results[0].task.name)
+    return next(iter(kinds))[1]

@@ -21,6 +21,12 @@ __all__ = ["generate", "show_failures"]
 @click.option("--size", default="standard", show_default=True, help="tiny, standard or large.")
 @click.option("--out", type=location, help="Folder or URL (s3://…) [default: $WBENCH_DATA/RECIPE-SIZE.zarr].")
 @click.option("--seed", type=int, help="Root seed instead of the recipe's.")
+@click.option(
+    "--season-seed",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="For maintainers: the hidden dataset of the season whose secret is in FILE (64 hexadecimal digits).",
+)
 @click.option("--storage", help="lossless, rounded or float16 (NMSE at most -60 dB) [default: the recipe's].")
 @click.option("--workers", type=click.IntRange(1), help="Worker processes [default: all processors; tiny: 1].")
 @click.option("--dask", metavar="ADDRESS", help="Let the workers of this Dask scheduler do it (tcp://HOST:8786).")
@@ -30,6 +36,7 @@ def generate(
     size: str,
     out: Path | str | None,
     seed: int | None,
+    season_seed: Path | None,
     storage: str | None,
     workers: int | None,
     dask: str | None,
@@ -44,6 +51,7 @@ def generate(
     from wbench.run.executors import cpu_count
     from wbench.run.fill import parse_share
     from wbench.run.generate import generate as run
+    from wbench.seeding import SeasonSeed
 
     if dask is not None and workers is not None:
         raise UsageError("With --dask the cluster's workers do the work.", next_step="leave --workers out")
@@ -56,19 +64,28 @@ def generate(
         out=out,
         seed=seed,
         storage=storage,
+        season=None if season_seed is None else SeasonSeed.read(season_seed),
         workers=workers,
         dask=dask,
         shards=share,
         show_progress=True,
     )
     if report.failures:
-        given = {"--seed": seed, "--storage": storage, "--dask": dask, "--shards": shards}
+        given = {
+            "--seed": seed,
+            "--season-seed": season_seed,
+            "--storage": storage,
+            "--dask": dask,
+            "--shards": shards,
+        }
         again = [f"{text}" for option, value in given.items() if value is not None for text in (option, value)]
         _explain_failures(report, ["wbench", "generate", recipe, "--size", size, "--out", str(report.path), *again])
         return 1
     dataset = report.open()
     click.echo(f"{report.path}: {len(dataset):,} samples, {report.made} shards made, {report.kept} kept")
     click.echo(f"spec    {dataset.spec.digest}")
+    if dataset.spec.season:
+        click.echo(f"season  {dataset.spec.season}    (hidden: wbench evaluate … --season {dataset.spec.season})")
     if dataset.missing_shards:
         click.echo(
             f"{len(dataset.missing_shards):,} of {dataset.spec.shards:,} shards are missing: those of other shares"

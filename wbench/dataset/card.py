@@ -195,7 +195,7 @@ def _use(dataset: Dataset) -> str:
         again = f"wbench ingest {dataset.attributes['source']['kind']} FILE --out {folder}"
     else:
         storage = "" if spec.storage == "lossless" else f" --storage {spec.storage}"
-        again = f"wbench generate {spec.recipe} --size {spec.size} --seed {spec.seed}{storage} --out {folder}"
+        again = f"wbench generate {spec.recipe} --size {spec.size} {spec.seed_option}{storage} --out {folder}"
     shell = f"```sh\n{again}   # the same data again\nwbench verify {folder}\n```"
     python = f'```python\nimport xarray\n\ndata = xarray.open_zarr("{folder}")\n```'
     return f"{shell}\n\n{python}"

@@ -103,7 +103,7 @@ class Dataset:
         spec = self.spec
         if spec.recipe in registry.registry().entries["recipe"]:
             storage = "" if spec.storage == "lossless" else f" --storage {spec.storage}"
-            return f"wbench generate {spec.recipe} --size {spec.size} --seed {spec.seed}{storage} --out {self.path}"
+            return f"wbench generate {spec.recipe} --size {spec.size} {spec.seed_option}{storage} --out {self.path}"
         return f"wbench verify {self.path} --repair"  # from the spec inside; the recipe's file lies we know not where
 
     @cached_property

@@ -39,6 +39,8 @@ SIZES: tuple[Size, ...] = get_args(Size)
 #: How channels lie in the store (:mod:`wbench.dataset.encoding`).
 Storage = Literal["lossless", "rounded", "float16"]
 STORAGES: tuple[Storage, ...] = get_args(Storage)
+#: Public name of a season; it becomes part of a folder's name.
+SEASON = r"^([0-9a-f]{12})?$"
 
 
 class _Frozen(BaseModel):
@@ -75,6 +77,9 @@ class DatasetSpec(_Frozen):
 
     The *spec digest* names what was asked for. Tasks, splits and noise hang on it, not on the bits, because another
     processor may change the last ones.
+
+    ``season`` is the public name of the season of a hidden dataset (split rule S6), empty of a published one. Its
+    ``seed`` is a keyed digest that only the season's secret can give (:class:`wbench.seeding.SeasonSeed`).
     """
 
     recipe: str
@@ -89,17 +94,28 @@ class DatasetSpec(_Frozen):
     size: Size
     schema_version: int = SCHEMA_VERSION
     storage: Storage = "lossless"
+    season: str = Field(default="", pattern=SEASON)
 
     @model_serializer(mode="wrap")
     def _serialize(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # A field that came later is left out at its default, so that digests of earlier datasets stay what they are.
         fields: dict[str, Any] = handler(self)
-        return {name: value for name, value in fields.items() if (name, value) != ("storage", "lossless")}
+        added = {"storage": "lossless", "season": ""}
+        return {name: value for name, value in fields.items() if name not in added or value != added[name]}
 
     @cached_property
     def digest(self) -> str:
         """Spec digest."""
         return value_digest(self.model_dump(mode="json"))
+
+    def replaced(self, **changes: Any) -> DatasetSpec:
+        """The spec with other values of some fields, checked, and with a digest of its own."""
+        return DatasetSpec.model_validate({**self.model_dump(), **changes})
+
+    @property
+    def seed_option(self) -> str:
+        """The option of ``wbench generate`` that gives this root seed; that of a season is a maintainer's file."""
+        return "--season-seed FILE" if self.season else f"--seed {self.seed}"
 
     @property
     def shard_samples(self) -> int:

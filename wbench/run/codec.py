@@ -40,6 +40,15 @@ class CodecRun:
     bits: npt.NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class _Room:
+    """All that a decoder's process starts from, as it was before the first sample was encoded."""
+
+    decoder: bytes
+    environment: dict[str, str]
+    path: list[str]
+
+
 def check_payloads(payloads: Sequence[Any], count: int, max_bits: int) -> npt.NDArray[np.int64]:
     """Check one batch of payloads and return their bits.
 
@@ -71,9 +80,9 @@ def check_payloads(payloads: Sequence[Any], count: int, max_bits: int) -> npt.ND
 def run_codec(codec: Codec, task: Task, ids: npt.NDArray[np.int64]) -> CodecRun:
     """Encode the test part, decode it in a fresh process in a keyed random order.
 
-    The decoder is frozen *before* the first sample is encoded, so nothing can pass from encoder to decoder but the
-    payloads. Some samples are encoded and decoded a second time, alone: a payload that only means something beside
-    the others of its batch is not one payload per sample.
+    The decoder is frozen *before* the first sample is encoded, with the environment variables and the module path of
+    its process, so no memory passes from encoder to decoder but the payloads. Some samples are encoded and decoded a
+    second time, alone: a payload that only means something beside the others of its batch is not one per sample.
 
     Raises
     ------
@@ -85,7 +94,7 @@ def run_codec(codec: Codec, task: Task, ids: npt.NDArray[np.int64]) -> CodecRun:
         raise ModelError("A codec serves compress tasks.", where=task.spec.name)
     decoder = codec.decoder()
     try:
-        frozen = pickle.dumps(decoder)
+        frozen = _Room(pickle.dumps(decoder), dict(os.environ), list(sys.path))
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         why = f"{type(error).__name__}: {error}"
         step = "make it a module-level class with __call__, or functools.partial of a module-level function"
@@ -113,12 +122,12 @@ def run_codec(codec: Codec, task: Task, ids: npt.NDArray[np.int64]) -> CodecRun:
     return CodecRun(predictions, np.concatenate(bits))
 
 
-def _decode(codec: Codec, frozen: bytes, chunks: list[list[Payload]]) -> npt.NDArray[Any]:
+def _decode(codec: Codec, frozen: _Room, chunks: list[list[Payload]]) -> npt.NDArray[Any]:
     module = sys.modules.get(type(codec).__module__)
     file = getattr(module, "__file__", None) if type(codec).__module__.startswith("wbench_file_") else None
-    work = pickle.dumps((file, frozen, chunks))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    command = [sys.executable, "-P", "-c", _BOOT, json.dumps(sys.path)]
+    work = pickle.dumps((file, frozen.decoder, chunks))
+    environment = {**frozen.environment, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    command = [sys.executable, "-P", "-c", _BOOT, json.dumps(frozen.path)]
     done = subprocess.run(
         command, input=work, capture_output=True, check=False, timeout=DECODE_TIMEOUT_S, env=environment
     )

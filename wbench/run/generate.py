@@ -32,6 +32,7 @@ from wbench.provenance import provenance
 from wbench.run.fill import Share, check_share, fill
 from wbench.run.plan import build_spec, dataset_path, load_generator
 from wbench.run.validate import ShardCheck, check_block, expectations
+from wbench.seeding import SeasonSeed
 
 __all__ = ["GenerationReport", "array_specs", "generate", "make_shard", "repair", "simulate_block"]
 
@@ -78,6 +79,7 @@ def generate(
     out: Location | None = None,
     seed: int | None = None,
     storage: str | None = None,
+    season: SeasonSeed | None = None,
     workers: int = 1,
     dask: str | None = None,
     shards: Share | None = None,
@@ -100,6 +102,8 @@ def generate(
         Root seed instead of the recipe's.
     storage : {"lossless", "rounded", "float16"}, optional
         How channels are stored instead of the recipe's way; see :mod:`wbench.dataset.encoding`.
+    season : SeasonSeed, optional
+        The secret of a season: the hidden dataset, ``$WBENCH_DATA/RECIPE-SIZE-seasonNAME.zarr`` by default.
     workers : int
         Worker processes; 1 runs here. The bits do not depend on it.
     dask : str, optional
@@ -127,10 +131,9 @@ def generate(
     """
     _check_workers(workers)
     share = None if shards is None else check_share(shards)
-    spec, generator, params, licence = build_spec(recipe, size, seed, storage=storage)
-    place = place_of(
-        out if out is not None else dataset_path(spec.recipe, size, seed, storage=storage), storage_options
-    )
+    spec, generator, params, licence = build_spec(recipe, size, seed, storage=storage, season=season)
+    default = dataset_path(spec.recipe, size, seed, storage=storage, season=spec.season) if out is None else out
+    place = place_of(default, storage_options)
     layout = _layout(generator, params, spec.generator)
     specs = array_specs(layout)
     expect = expectations(load_recipe(recipe), specs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from pydantic import ValidationError
 from wbench import registry
 from wbench.dataset.place import is_url
 from wbench.dataset.reader import Dataset, open_dataset
-from wbench.dataset.spec import DatasetSpec, check_size, check_storage, explain_validation, load_recipe
+from wbench.dataset.spec import SEASON, DatasetSpec, check_size, check_storage, explain_validation, load_recipe
 from wbench.errors import DatasetError, DatasetNotFoundError, PluginError, SpecError, UnknownNameError, UsageError
 from wbench.generator import Generator, GeneratorParams
+from wbench.seeding import SeasonSeed
 from wbench.task.base import Task, family_class
-from wbench.task.spec import load_spec
+from wbench.task.spec import TaskSpec, View, load_spec
 
 __all__ = ["build_spec", "data_root", "dataset_path", "find_dataset", "load_generator", "load_task"]
 
@@ -77,16 +79,18 @@ def build_spec(
     seed: int | None = None,
     *,
     storage: str | None = None,
+    season: SeasonSeed | None = None,
     ready: bool = True,
 ) -> tuple[DatasetSpec, Generator, Any, str]:
     """Resolve a recipe: its dataset spec, generator, checked parameters and data licence.
 
-    A seed and a storage replace those of the recipe.
+    A seed and a storage replace those of the recipe. A season's secret makes it the spec of the hidden dataset: its
+    root seed is a keyed digest of the published dataset's spec digest.
 
     Raises
     ------
     UnknownNameError, SpecError
-        Unknown recipe, size, storage or generator; a wrong parameter.
+        Unknown recipe, size, storage or generator; a wrong parameter; a seed and a season.
     MissingDependencyError
         The simulator is not installed, and ``ready`` asks for it.
     """
@@ -96,6 +100,8 @@ def build_spec(
         raise UnknownNameError("size", size, table.sizes, next_step=f"wbench generate {table.name} --size …")
     if seed is not None and seed < 0:
         raise SpecError(f"A seed is a whole number from 0 on, not {seed}.", next_step="--seed 1")
+    if seed is not None and season is not None:
+        raise SpecError("A season gives the root seed.", next_step="leave --seed or --season-seed out")
     generator = load_generator(table.generator, ready=ready)
     try:
         params = generator.Params.model_validate(table.params)
@@ -113,21 +119,30 @@ def build_spec(
         shard_blocks=table.sizes[checked].shard_blocks,
         params=params.model_dump(mode="json"),
         size=checked,
-        storage=table.storage if storage is None else check_storage(storage),
+        storage=table.storage,
     )
+    if season is not None:
+        spec = spec.replaced(seed=season.root(spec.digest), season=season.name)
+    if storage is not None:  # last: how the channels are stored does not change which they are
+        spec = spec.replaced(storage=check_storage(storage))
     return spec, generator, params, table.licence
 
 
 def dataset_path(
-    recipe: str, size: str, seed: int | None = None, data: str | Path | None = None, storage: str | None = None
+    recipe: str,
+    size: str,
+    seed: int | None = None,
+    data: str | Path | None = None,
+    storage: str | None = None,
+    season: str = "",
 ) -> Path:
-    """Where a recipe's dataset lies by default: ``DATA/RECIPE-SIZE[-sSEED][-STORAGE].zarr``."""
-    suffix = ("" if seed is None else f"-s{seed}") + ("" if storage is None else f"-{storage}")
-    return data_root(data) / f"{recipe}-{size}{suffix}.zarr"
+    """Where a recipe's dataset lies by default: ``DATA/RECIPE-SIZE[-sSEED][-seasonNAME][-STORAGE].zarr``."""
+    suffix = ("" if seed is None else f"-s{seed}") + (f"-season{season}" if season else "")
+    return data_root(data) / f"{recipe}-{size}{suffix}{'' if storage is None else f'-{storage}'}.zarr"
 
 
-def find_dataset(recipe: str, size: str, data: str | Path | None = None) -> Dataset:
-    """Open a recipe's complete dataset for evaluation.
+def find_dataset(recipe: str, size: str, data: str | Path | None = None, season: str = "") -> Dataset:
+    """Open a recipe's complete dataset for evaluation; with the name of a season its hidden one.
 
     Raises
     ------
@@ -137,11 +152,16 @@ def find_dataset(recipe: str, size: str, data: str | Path | None = None) -> Data
         If it is incomplete or was made from another version of the recipe or generator.
     """
     spec, *_ = build_spec(recipe, size, ready=False)  # data are read where their simulator need not be
-    path = dataset_path(spec.recipe, size, data=data)
-    command = f"wbench generate {recipe} --size {size} --out {path}"
+    if not re.fullmatch(SEASON, season):
+        raise SpecError("A season is named by 12 hexadecimal digits.", next_step="wbench generate prints the name")
+    path = dataset_path(spec.recipe, size, data=data, season=season)
+    hidden = "--season-seed FILE " if season else ""
+    command = f"wbench generate {recipe} --size {size} {hidden}--out {path}"
     if not path.exists():
         raise DatasetNotFoundError(f"The dataset {recipe!r} ({size}) is not here.", where=str(path), next_step=command)
     dataset = open_dataset(path)
+    if season:  # the secret gave its root seed, and is not needed to read it
+        spec = spec.replaced(season=season, seed=dataset.spec.seed)
     if dataset.spec.digest != spec.digest:
         raise DatasetError(
             f"The dataset {recipe!r} ({size}) was made from another version of its recipe or generator.",
@@ -153,7 +173,7 @@ def find_dataset(recipe: str, size: str, data: str | Path | None = None) -> Data
     return dataset
 
 
-def load_task(name: str | Path, *, size: str = "standard", data: str | Path | None = None) -> Task:
+def load_task(name: str | Path, *, size: str = "standard", data: str | Path | None = None, season: str = "") -> Task:
     """Construct a task on its generated datasets.
 
     Parameters
@@ -164,15 +184,33 @@ def load_task(name: str | Path, *, size: str = "standard", data: str | Path | No
         Size of the datasets; ``tiny`` is never ranked.
     data : path, optional
         Data folder; default ``$WBENCH_DATA`` or ``./data``.
+    season : str
+        Public name of a season (split rule S6): the test part is the whole hidden dataset, training and validation
+        stay what they are. Empty for the published test part.
 
     Raises
     ------
     UnknownNameError, SpecError
-        No such task or size, or a wrong field.
+        No such task or size, or a wrong field; a season of a task whose users share fixed streets.
     DatasetNotFoundError
         A dataset has not been generated; the message has the command.
     """
     spec = load_spec(name)
     family = family_class(spec)
     check_size(size)
-    return family(spec, {recipe: find_dataset(recipe, size, data) for recipe in spec.recipes})
+    if not season:
+        return family(spec, {recipe: find_dataset(recipe, size, data) for recipe in spec.recipes})
+    if spec.split.spatial:
+        why = "its scenes stay what they are, so a new user may stand beside one of training"
+        raise SpecError("A task with a split by place has no hidden season.", where=spec.name, why=why)
+    hidden = find_dataset(spec.views["test"].recipe, size, data, season)
+    spec = _hidden_test(spec, hidden)
+    test = spec.views["test"].recipe
+    shown = {recipe: find_dataset(recipe, size, data) for recipe in spec.recipes if recipe != test}
+    return family(spec, {**shown, test: hidden})
+
+
+def _hidden_test(spec: TaskSpec, hidden: Dataset) -> TaskSpec:
+    """The instance with a season's whole hidden dataset as its test part: another digest, so another edition."""
+    view = View(recipe=f"{hidden.spec.recipe}-season{hidden.spec.season}", side="all")
+    return TaskSpec.model_validate({**spec.model_dump(), "views": {**spec.views, "test": view}})

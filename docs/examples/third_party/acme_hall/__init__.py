@@ -1,0 +1,1 @@
+"""Two rays in a factory hall: is there a reflection on the floor?"""
