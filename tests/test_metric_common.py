@@ -18,6 +18,8 @@ COSINE = ("rho", "sgcs")
 POSITION = ("mean_m", "cdf50_m", "cdf67_m", "cdf90_m", "cdf95_m")
 LEVEL = ("rmse_db", "mae_db")
 
+FEATURE = ("feature_nse", "precoder_chordal", "rank_error")
+
 
 def case(name: str, n: int = 60, seed: int = 0):
     """A plausible answer with ties and its truth."""
@@ -33,13 +35,34 @@ def case(name: str, n: int = 60, seed: int = 0):
     if name in POSITION + LEVEL:
         target = 50 * g.normal(size=(n, 2 if name in POSITION else 1))
         return (target + np.round(g.normal(size=target.shape), 1)).astype(np.float32), {"target": target}
+    if name in FEATURE:
+        return feature_case(name, n, g)
     shape = (n, 32, 8)
     target = (g.normal(size=shape) + 1j * g.normal(size=shape)).astype(np.complex64)
     noise = (g.normal(size=shape) + 1j * g.normal(size=shape)).astype(np.complex64)
     return target + 0.3 * noise, {"H": target, "outside": g.exponential(size=n), "rms": g.exponential(size=n)}
 
 
+def feature_case(name: str, n: int, g: np.random.Generator):
+    """A link feature's answer and truth: ranks, precoders of 1 to 4 layers, or entries with a mask."""
+    if name == "rank_error":
+        target = g.integers(1, 5, size=(n, 1)).astype(float)
+    elif name == "precoder_chordal":
+        w = np.linalg.qr(g.normal(size=(n, 8, 4)) + 1j * g.normal(size=(n, 8, 4)))[0]
+        w *= np.arange(4) < g.integers(1, 5, size=(n, 1, 1))
+        target = np.concatenate([w.real.reshape(n, -1), w.imag.reshape(n, -1)], axis=1)
+    else:
+        target = g.normal(size=(n, 6))
+    mask = np.ones(target.shape, dtype=bool)
+    mask[::3, 4:] = False
+    truth = {"target": target, "target_mask": mask, "step": np.full(n, 0.1)}
+    answer = (target + 0.5 * g.normal(size=target.shape)).astype(np.float32)
+    return answer, truth | ({"precoder": w} if name == "precoder_chordal" else {})
+
+
 def perfect(name: str, truth):
+    if name in FEATURE:
+        return truth["target"]
     if name in DETECTION:
         return np.eye(2)[truth["label"]]
     if name in POSITION + LEVEL:
@@ -48,7 +71,7 @@ def perfect(name: str, truth):
 
 
 def test_every_metric_is_tested_here():
-    assert set(metric_names()) == {*NMSE, *DETECTION, *BEAM, *COSINE, *POSITION, *LEVEL}
+    assert set(metric_names()) == {*NMSE, *DETECTION, *BEAM, *COSINE, *POSITION, *LEVEL, *FEATURE}
 
 
 def test_unknown_metric_suggests_near_names():
