@@ -1,4 +1,4 @@
-"""``wbench leaderboard``: build the static site."""
+"""``wbench leaderboard``: check submissions, build the static site."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from pathlib import Path
 
 import click
 
+from wbench_leaderboard.submit_cli import check
+
 __all__ = ["leaderboard"]
 
 
 @click.group()
 def leaderboard() -> None:
-    """Build the static leaderboard from results."""
+    """Check submissions, and build the static leaderboard."""
+
+
+leaderboard.add_command(check)
 
 
 @leaderboard.command()
@@ -23,10 +28,14 @@ def build(results: tuple[Path, ...], out: Path, title: str) -> None:
 
     An earlier site at --out is replaced in one step; any other folder is left untouched.
     """
+    from wbench_leaderboard.freshness import current_editions
     from wbench_leaderboard.load import installed_task_docs, load_results
     from wbench_leaderboard.site import build_site
+    from wbench_leaderboard.submission.evidence import read_evidence
 
-    loaded = load_results(results or (Path("results"),))
+    paths = results or (Path("results"),)
+    loaded = load_results(paths)
     docs = installed_task_docs({result.task.name for result in loaded})
-    index = build_site(loaded, out, task_docs=docs, title=title)
+    evidence, current = read_evidence(paths), current_editions(loaded)
+    index = build_site(loaded, out, task_docs=docs, title=title, evidence=evidence, current=current)
     click.echo(f"{len(loaded)} results -> {index}")

@@ -9,7 +9,7 @@ import click
 
 __all__ = ["demo"]
 
-SUITE = "2026.1"
+SUITE = "demo"
 
 
 @click.command()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from wbench.errors import ResultError
 from wbench.result import Interval, ModelRecord, Result, Score, TaskRecord
 from wbench.stats import Estimate, seed_average
+from wbench_leaderboard.submission.evidence import Evidence
 
 __all__ = ["REFERENCE_KINDS", "Edition", "Entry", "GroupKey", "ScoreSummary", "collect"]
 
@@ -50,17 +51,37 @@ class Edition:
 
 @dataclass(frozen=True)
 class GroupKey:
-    """What was trained, with which head, on how much: only models with the same answer share a column."""
+    """What was trained, with which head, on how much: only models with the same answer share a column.
+
+    Attributes
+    ----------
+    regime, head : str
+        As in the results.
+    budget_percent : float or None
+        Share of the training part; None in a few-shot group, where it differs from task to task.
+    shots : int or None
+        Training samples of every class in a few-shot group.
+    layers : int or None
+        How many of the last layers were fine-tuned; None for all of them.
+    """
 
     regime: str
     head: str | None
-    budget_percent: float
+    budget_percent: float | None
+    shots: int | None = None
+    layers: int | None = None
 
     @property
-    def order(self) -> tuple[int, str, float]:
-        """Sort key: from nothing trained to everything trained, larger budgets first."""
+    def part(self) -> tuple[float | None, int | None]:
+        """What it was trained on; groups with the same part share their reference lines."""
+        return self.budget_percent, self.shots
+
+    @property
+    def order(self) -> tuple[int, str, float, float, float]:
+        """Sort key: from nothing trained to everything trained; whole networks before last layers, more data first."""
         regimes = ("none", "head", "fine-tune", "full", "reference")
-        return (regimes.index(self.regime), self.head or "", -self.budget_percent)
+        depth = -math.inf if self.layers is None else -self.layers
+        return (regimes.index(self.regime), self.head or "", depth, -(self.budget_percent or 0), -(self.shots or 0))
 
 
 @dataclass(frozen=True)
@@ -85,12 +106,34 @@ class ScoreSummary:
 
 @dataclass(frozen=True)
 class Entry:
-    """One model (at one revision) in one comparison group of one edition, over all repeats."""
+    """One model (at one revision) in one comparison group of one edition, over all repeats.
+
+    ``evidence`` is what the maintainers and the submissions say of it; plain results are self-reported.
+    """
 
     edition: Edition
     group: GroupKey
     model: ModelRecord
     results: tuple[Result, ...]
+    evidence: Evidence = field(default_factory=Evidence)
+
+    @property
+    def left_out(self) -> str:
+        """Why it is listed and never ranked, whatever its edition; empty if it competes."""
+        if self.evidence.status == "withdrawn":
+            return "withdrawn" + (f": {self.evidence.note}" if self.evidence.note else "")
+        if self.evidence.status == "from-paper":
+            return "a published number, shown as context"
+        if self.evidence.superseded_by is not None:
+            return f"revision {self.evidence.superseded_by} of the model replaces it"
+        return ""
+
+    @property
+    def overlap(self) -> str:
+        """Overlap of pre-training with the benchmark as declared; ``dataset`` if it names a dataset of this task."""
+        recipes = {recipe for recipe, *_ in self.edition.datasets}
+        named = any(recipe in text for text in self.model.pretraining for recipe in recipes)
+        return "dataset" if named and self.model.overlap in ("none", "generator") else self.model.overlap
 
     @property
     def reference(self) -> bool:
@@ -144,8 +187,10 @@ def _summarise(scores: Sequence[Score]) -> ScoreSummary:
     )
 
 
-def collect(results: Iterable[Result]) -> list[Entry]:
+def collect(results: Iterable[Result], evidence: Mapping[tuple[str, str], Evidence] | None = None) -> list[Entry]:
     """Group results into entries, in a fixed order whatever the order of the input.
+
+    ``evidence`` is by (model, revision); without it everything is self-reported.
 
     Raises
     ------
@@ -174,14 +219,16 @@ def collect(results: Iterable[Result]) -> list[Entry]:
     entries: dict[tuple[Edition, GroupKey, str, str], list[Result]] = defaultdict(list)
     for result in cells.values():
         entries[Edition.of(result), _group(result), result.model.name, result.model.revision].append(result)
-    made = [_entry(edition, group, repeats) for (edition, group, _, _), repeats in entries.items()]
+    known = evidence or {}
+    made = [_entry(*key[:2], repeats, known.get(key[2:], Evidence())) for key, repeats in entries.items()]
     return sorted(made, key=lambda e: (e.edition, e.group.order, e.model.name, e.model.revision))
 
 
 def _group(result: Result) -> GroupKey:
-    return GroupKey(result.regime, result.head, float(result.budget_percent))
+    budget = float(result.budget_percent) if result.shots is None else None
+    return GroupKey(result.regime, result.head, budget, result.shots, result.layers)
 
 
-def _entry(edition: Edition, group: GroupKey, repeats: list[Result]) -> Entry:
+def _entry(edition: Edition, group: GroupKey, repeats: list[Result], evidence: Evidence) -> Entry:
     repeats.sort(key=lambda r: (r.draw, r.seed))
-    return Entry(edition, group, repeats[0].model, tuple(repeats))
+    return Entry(edition, group, repeats[0].model, tuple(repeats), evidence)

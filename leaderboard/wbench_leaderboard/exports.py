@@ -44,11 +44,16 @@ def _standings(board: Board) -> list[tuple[str, Standing]]:
 
 def _identity(entry: Entry) -> list[Any]:
     edition, group, model = entry.edition, entry.group, entry.model
-    regime = [group.regime, group.head, group.budget_percent]
+    # Of a few-shot group the share of the training part is the task's own.
+    budget = entry.results[0].budget_percent if group.budget_percent is None else group.budget_percent
+    regime = [group.regime, group.head, budget, group.shots, group.layers]
     return [edition.task, edition.size, edition.version, model.name, model.revision, model.kind, *regime]
 
 
-_IDENTITY = ("task", "size", "task_version", "model", "revision", "kind", "regime", "head", "budget_percent")
+_IDENTITY = (
+    *("task", "size", "task_version", "model", "revision", "kind"),
+    *("regime", "head", "budget_percent", "shots", "layers"),
+)
 
 
 def task_csv(board: Board) -> str:
@@ -101,5 +106,7 @@ def results_json(boards: Sequence[Board]) -> str:
                 record["provenance"].pop("command", None)
                 for score in record["scores"]:
                     score.pop("replicates")
-                results.append({"stale": stale, "ranked": board.ranked and not stale, **record})
+                results.append(
+                    {"stale": stale, "ranked": board.ranked and not stale, "evidence": entry.evidence.status, **record}
+                )
     return json.dumps({"results": results}, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -54,5 +54,6 @@ EVIDENCE = {
     "self-reported": "Whoever ran the model made the result file. Its scores were computed by wbench.",
     "recomputed": "The scores were computed again from the published predictions by the maintainers.",
     "reproduced": "The maintainers ran the model themselves and reached the same scores.",
+    "withdrawn": "Taken back by its authors or the maintainers. Its page stays, it is never ranked.",
     "from-paper": "A published number, shown as context. Never ranked.",
 }

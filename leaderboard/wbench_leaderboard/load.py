@@ -10,11 +10,22 @@ from wbench.registry import registry
 from wbench.result import Result, read_result, read_results
 from wbench.task.spec import TaskSpec, load_spec
 
-__all__ = ["installed_task_docs", "load_results"]
+__all__ = ["find_results", "installed_task_docs", "load_results"]
 
 
 def load_results(paths: Sequence[Path]) -> list[Result]:
     """Results of files and folders; a file that is reached twice is read once.
+
+    Raises
+    ------
+    ResultError
+        If a path does not exist or a result is not valid.
+    """
+    return list(find_results(paths).values())
+
+
+def find_results(paths: Sequence[Path]) -> dict[Path, Result]:
+    """Results of files and folders by the file they stand in, in its order.
 
     Raises
     ------
@@ -31,7 +42,7 @@ def load_results(paths: Sequence[Path]) -> list[Result]:
             files.update({one.resolve(): read_result(one) for one in found})
         else:
             read_results(path)
-    return [files[path] for path in sorted(files)]
+    return {path: files[path] for path in sorted(files)}
 
 
 def installed_task_docs(names: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -49,6 +49,7 @@ class ModelPage:
     overlap: str
     overlap_note: str
     evidence: str
+    evidence_note: str
     source: str
     source_link: str | None
     card: tuple[tuple[str, str], ...]
@@ -72,15 +73,18 @@ def _page(name: str, entries: Sequence[tuple[Board, Entry]], links: Links) -> Mo
     up = Links.up(href)
     model = entries[0][1].model
     results = [result for _, entry in entries for result in entry.results]
+    order = ["", *OVERLAPS]
+    overlap = max((e.overlap for _, e in entries), key=lambda one: order.index(one if one in order else ""))
     return ModelPage(
         name=name,
         href=href,
         kind=model.kind,
         kind_note=MODEL_KINDS.get(model.kind, ""),
         summary=model.summary,
-        overlap=model.overlap,
-        overlap_note=OVERLAPS.get(model.overlap, ""),
-        evidence="self-reported",
+        overlap=overlap,
+        overlap_note=OVERLAPS.get(overlap, ""),
+        evidence=", ".join(dict.fromkeys(entry.evidence.status for _, entry in entries)),
+        evidence_note=" ".join(dict.fromkeys(entry.evidence.note for _, entry in entries if entry.evidence.note)),
         source=model.source,
         source_link=outside_link(model.source),
         card=_card([entry for _, entry in entries]),

@@ -41,6 +41,7 @@ class Overall:
 def overall_tables(boards: Sequence[Board]) -> list[Overall]:
     """One table per size and comparison group, in the order of the boards."""
     tables = []
+    boards = [board for board in boards if board.entries]  # a task without a current result would leave nobody complete
     for size in dict.fromkeys(board.edition.size for board in boards):
         same_size = [board for board in boards if board.edition.size == size]
         keys = {group.key for board in same_size for group in board.groups}
@@ -75,7 +76,7 @@ def _table(size: str, key: GroupKey, boards: Sequence[Board]) -> Overall:
 def _best_classical(board: Board, key: GroupKey) -> float | None:
     """Skill of the best classical method that may stand beside a group, also on tasks where the group has no model."""
     for group in board.groups:
-        beside = group.key == key or (group.key.regime, group.key.budget_percent) == ("reference", key.budget_percent)
+        beside = group.key == key or (group.key.regime == "reference" and group.key.part == key.part)
         if beside and group.classical is not None:
             return next(standing.skill for standing in group.standings if standing.entry is group.classical)
     return None

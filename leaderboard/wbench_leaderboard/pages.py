@@ -113,7 +113,7 @@ def _line(standing: Standing, best: float, worst: float, links: Links) -> CardLi
 
 def card(board: Board, docs: Mapping[str, Any], links: Links) -> Card:
     """Card of a task: the best three of each of its comparison groups."""
-    first = board.entries[0]
+    first = board.all[0]
     lists = []
     for group in board.groups:
         values = [s.entry.primary.value for s in group.standings]
@@ -154,7 +154,7 @@ def overall_view(table: Overall, links: Links) -> OverallView:
 
     return OverallView(
         id=f"overall-{table.size}-{group_id(table.key)}",
-        label=group_label(table.key, several_budgets=table.key.budget_percent != 100),
+        label=group_label(table.key, several_budgets=table.key.part != (100.0, None)),
         regime=table.key.regime,
         ranked=table.ranked,
         tasks=tuple((task, links.task(task, table.size)) for task in table.tasks),
@@ -165,7 +165,7 @@ def overall_view(table: Overall, links: Links) -> OverallView:
 
 def task_page(board: Board, docs: Mapping[str, Any], links: Links) -> TaskPage:
     """Page of one task at one size."""
-    edition, first = board.edition, board.entries[0]
+    edition, first = board.edition, board.all[0]
     href = links.task(edition.task, edition.size)
     up = Links.up(href)
     metrics = tuple(
@@ -196,7 +196,7 @@ def task_page(board: Board, docs: Mapping[str, Any], links: Links) -> TaskPage:
 
 
 def _facts(board: Board, docs: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    task, results = board.entries[0].task, [r for e in board.entries for r in e.results]
+    task, results = board.all[0].task, [r for e in board.entries or board.all for r in e.results]
     facts = [("Family", task.family), ("Kind", TASK_KINDS.get(task.kind, task.kind))]
     facts += [(name.capitalize(), str(docs[name])) for name in ("input", "target") if docs.get(name)]
     inputs = docs.get("inputs")
@@ -267,7 +267,9 @@ def _slice_rows(
 
 def _stale(entry: Entry, board: Board, links: Links, up: str) -> tuple[str, str, str, str]:
     old, new = entry.edition, board.edition
-    if old.foreign:
+    if entry.left_out:
+        reason = entry.left_out
+    elif old.foreign:
         reason = "its data are different from the published dataset"
     elif old.version != new.version:
         reason = f"task version {old.version}, current is {new.version}"

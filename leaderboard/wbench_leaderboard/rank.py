@@ -8,8 +8,8 @@ group as reference lines without a rank. Nothing is ever averaged or sorted acro
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wbench.errors import ResultError
@@ -63,13 +63,22 @@ class Group:
 
 @dataclass(frozen=True)
 class Board:
-    """One task at one size: its current edition, ranked, and what is left of older ones."""
+    """One task at one size: its current edition, ranked, and what is listed only.
+
+    ``stale`` are entries of older editions, and those that are withdrawn, superseded or from a paper. Where nothing of
+    the current edition is there, ``entries`` and ``groups`` are empty.
+    """
 
     edition: Edition
     ranked: bool
     groups: tuple[Group, ...]
     entries: tuple[Entry, ...]
     stale: tuple[Entry, ...]
+
+    @property
+    def all(self) -> tuple[Entry, ...]:
+        """Every entry, the ranked ones first; never empty."""
+        return (*self.entries, *self.stale)
 
 
 def sort_entries(entries: Sequence[Entry]) -> list[Entry]:
@@ -85,26 +94,32 @@ def sort_entries(entries: Sequence[Entry]) -> list[Entry]:
     )
 
 
-def rank_boards(entries: Sequence[Entry]) -> list[Board]:
+def rank_boards(entries: Sequence[Entry], current: Mapping[tuple[str, str], Edition] | None = None) -> list[Board]:
     """Rank every task and size.
 
-    Where several editions of a task meet, the newest version is current; between editions of one version, the one that
-    most models were scored on. Entries of the others are stale: listed, never ranked; nor is anything ranked on data
-    whose fingerprint is different from the published one.
+    The current edition of a task at a size is the given one. Of a task that is not given, the newest version of those
+    that meet is current; between editions of one version, the one that most models were scored on. Entries of the
+    others are stale: listed, never ranked; nor is anything ranked on data whose fingerprint is different from the
+    published one, or that was withdrawn or superseded.
     """
-    by_task: dict[tuple[str, str], dict[Edition, list[Entry]]] = defaultdict(lambda: defaultdict(list))
+    by_task: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for entry in entries:
-        by_task[entry.edition.task, entry.edition.size][entry.edition].append(entry)
+        by_task[entry.edition.task, entry.edition.size].append(entry)
     boards = []
-    for editions in by_task.values():
-        current = max(editions, key=lambda e: _rightful(e, len(editions[e])))
-        stale = [entry for edition, old in editions.items() if edition != current for entry in old]
-        _check_paired(editions[current])
-        ranked = current.size not in UNRANKED_SIZES and not current.foreign
-        boards.append(
-            Board(current, ranked, _groups(editions[current], ranked), tuple(editions[current]), tuple(stale))
-        )
+    for key, same_task in by_task.items():
+        edition = (current or {}).get(key) or _current_edition(same_task)
+        members = [entry for entry in same_task if entry.edition == edition and not entry.left_out]
+        stale = [entry for entry in same_task if entry.edition != edition or entry.left_out]
+        _check_paired(members)
+        ranked = edition.size not in UNRANKED_SIZES and not edition.foreign
+        boards.append(Board(edition, ranked, _groups(members, ranked), tuple(members), tuple(stale)))
     return sorted(boards, key=lambda b: (_size_order(b.edition.size), b.edition.task))
+
+
+def _current_edition(entries: Sequence[Entry]) -> Edition:
+    competing = [entry for entry in entries if not entry.left_out] or entries
+    counts = Counter(entry.edition for entry in competing)
+    return max(counts, key=lambda edition: _rightful(edition, counts[edition]))
 
 
 def _rightful(edition: Edition, entries: int) -> tuple[bool, int, int, int, str, tuple[tuple[str, str, str], ...]]:
@@ -141,18 +156,17 @@ def _groups(entries: Sequence[Entry], ranked: bool) -> tuple[Group, ...]:
         for key in keys
     ]
     # Untrained references belong to every budget; where nothing else is there, they make one table of their own.
-    budgets = sorted({e.group.budget_percent for e in references if e.group.regime != "none"}, reverse=True)
-    if not budgets and references:
-        budgets = [100.0]
-    for budget in budgets:
-        key = GroupKey("reference", None, budget)
+    parts = {e.group.part for e in references if e.group.regime != "none"}
+    if not parts and references:
+        parts = {(100.0, None)}
+    for key in sorted((GroupKey("reference", None, *part) for part in parts), key=lambda key: key.order):
         groups.append(_group(key, _beside(references, key), [], ranked))
     return tuple(groups)
 
 
 def _beside(references: Sequence[Entry], key: GroupKey) -> list[Entry]:
     """References that may stand beside a group: fitted on the same budget, or not fitted at all."""
-    return [e for e in references if e.group.regime == "none" or e.group.budget_percent == key.budget_percent]
+    return [e for e in references if e.group.regime == "none" or e.group.part == key.part]
 
 
 def _group(key: GroupKey, contestants: Sequence[Entry], references: Sequence[Entry], ranked: bool) -> Group:

@@ -13,7 +13,7 @@ import wbench
 from wbench.errors import OutputConflictError, ResultError
 from wbench.result import Result
 from wbench_leaderboard import glossary
-from wbench_leaderboard.entries import collect
+from wbench_leaderboard.entries import Edition, collect
 from wbench_leaderboard.exports import results_json, scores_csv, task_csv
 from wbench_leaderboard.links import Links
 from wbench_leaderboard.model_pages import model_pages
@@ -21,6 +21,7 @@ from wbench_leaderboard.overall import Overall, overall_tables
 from wbench_leaderboard.pages import Card, OverallView, card, overall_view, task_page
 from wbench_leaderboard.rank import Board, rank_boards
 from wbench_leaderboard.render import Renderer
+from wbench_leaderboard.submission.evidence import Evidence
 from wbench_leaderboard.text import REGIME_LABELS
 from wbench_leaderboard.views import REFERENCE_LABEL
 
@@ -56,6 +57,8 @@ def build_site(
     *,
     task_docs: Mapping[str, Mapping[str, Any]] | None = None,
     title: str = "wbench leaderboard",
+    evidence: Mapping[tuple[str, str], Evidence] | None = None,
+    current: Mapping[tuple[str, str], Edition] | None = None,
 ) -> Path:
     """Build the static leaderboard.
 
@@ -73,6 +76,10 @@ def build_site(
         (list of str), ``views`` (mapping of part to str), ``facts`` (mapping of label to str).
     title : str
         Name of the site.
+    evidence : mapping of (model, revision) to Evidence, optional
+        What is known beyond the results; self-reported without.
+    current : mapping of (task, size) to Edition, optional
+        What is current where it is known; results of other editions are stale.
 
     Returns
     -------
@@ -86,10 +93,10 @@ def build_site(
     OutputConflictError
         If ``out`` holds something that is not a site. It is left untouched.
     """
-    entries = collect(results)
+    entries = collect(results, evidence)
     out = Path(out).absolute()
     _check_free(out)
-    boards = rank_boards(entries)
+    boards = rank_boards(entries, current)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))

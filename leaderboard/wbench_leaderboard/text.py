@@ -12,6 +12,7 @@ __all__ = [
     "Slugs",
     "count",
     "number",
+    "part_label",
     "percent",
     "regime_label",
     "seconds",
@@ -104,13 +105,22 @@ def short_digest(digest: str) -> str:
     return digest.rpartition(":")[2][:12]
 
 
-def regime_label(regime: str, head: str | None, budget_percent: float) -> str:
-    """One comparison group in words: regime, head and training budget."""
+def part_label(budget_percent: float | None, shots: int | None) -> str:
+    """Training data of a comparison group: ``10% data``, ``5-shot``."""
+    return f"{shots}-shot" if budget_percent is None else f"{percent(budget_percent)} data"
+
+
+def regime_label(
+    regime: str, head: str | None, budget_percent: float | None, shots: int | None = None, layers: int | None = None
+) -> str:
+    """One comparison group in words: regime, layers, head and training data."""
     label = REGIME_LABELS.get(regime, regime)
+    if layers is not None:
+        label = f"{label}, last {layers} layer{'s' if layers > 1 else ''}"
     if head:
         label = f"{label} ({head})"
     # Nothing is trained zero-shot, so a budget would say nothing.
-    return label if regime == "none" else f"{label} · {percent(budget_percent)} data"
+    return label if regime == "none" else f"{label} · {part_label(budget_percent, shots)}"
 
 
 class Slugs:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from wbench_leaderboard.entries import Entry, GroupKey, ScoreSummary
 from wbench_leaderboard.links import Links
 from wbench_leaderboard.rank import Board, Group, Standing
-from wbench_leaderboard.text import count, number, percent, regime_label, seconds, unit_suffix
+from wbench_leaderboard.text import count, number, part_label, percent, regime_label, seconds, unit_suffix
 
 __all__ = ["Cell", "GroupView", "RowView", "group_id", "group_label", "group_view", "score_cell", "skill_cell"]
 
@@ -34,6 +34,7 @@ class RowView:
     revision: str
     kind: str
     overlap: str
+    evidence: str
     reference: bool
     rank: Cell
     score: Cell
@@ -70,26 +71,34 @@ class GroupView:
 def group_label(key: GroupKey, several_budgets: bool = False) -> str:
     """Name of a comparison group; the classical methods name their budget only where there are several."""
     if key.regime != "reference":
-        return regime_label(key.regime, key.head, key.budget_percent)
+        return regime_label(key.regime, key.head, key.budget_percent, key.shots, key.layers)
     if several_budgets:
-        return f"{REFERENCE_LABEL} · {percent(key.budget_percent)} data"
+        return f"{REFERENCE_LABEL} · {part_label(key.budget_percent, key.shots)}"
     return REFERENCE_LABEL
 
 
 def group_id(key: GroupKey) -> str:
     """Identifier of a comparison group in its page, the end of its permalink."""
     head = "".join(c if c.isascii() and c.isalnum() else "-" for c in key.head.lower()) if key.head else ""
-    return "-".join(part for part in (key.regime, head, f"{key.budget_percent:g}".replace(".", "_")) if part)
+    layers = "" if key.layers is None else f"last{key.layers}"
+    data = f"k{key.shots}" if key.budget_percent is None else f"{key.budget_percent:g}".replace(".", "_")
+    return "-".join(part for part in (key.regime, layers, head, data) if part)
 
 
 def explain(key: GroupKey, ranked: bool) -> str:
     """One sentence on what the group's models were allowed to do."""
-    budget = percent(key.budget_percent)
+    if key.budget_percent is None:
+        data = f"{key.shots} training sample{'s' if key.shots != 1 else ''} of every class"
+        short = data
+    else:
+        short = f"{percent(key.budget_percent)} of the data"
+        data = f"{percent(key.budget_percent)} of the training data"
+    tuned = "The whole model was" if key.layers is None else f"The last {key.layers} of the model's layers were"
     return {
         "none": "Nothing was trained on the task: only what is shipped with the weights, and the one input.",
-        "head": f"The model is frozen; the harness trained the same kind of head for all, on {budget} of the data.",
-        "fine-tune": f"The whole model was adapted, on {budget} of the training data.",
-        "full": f"The whole model was trained for the task, on {budget} of the training data.",
+        "head": f"The model is frozen; the harness trained the same kind of head for all, on {short}.",
+        "fine-tune": f"{tuned} adapted, on {data}.",
+        "full": f"The whole model was trained for the task, on {data}.",
         "reference": ("Ranked among themselves, and shown" if ranked else "Shown")
         + " without a rank beside every other group.",
     }[key.regime]
@@ -160,7 +169,8 @@ def row_view(standing: Standing, group: Group, metrics: tuple[str, ...], links: 
         href=up + links.model(model.name),
         revision=links.revision(model.name, model.revision),
         kind=model.kind,
-        overlap=model.overlap,
+        overlap=entry.overlap,
+        evidence=entry.evidence.status,
         reference=standing.reference,
         rank=Cell("ref" if standing.reference else NOTHING)
         if standing.rank is None

@@ -17,7 +17,15 @@ from wbench.run.plan import load_task
 from wbench.stats import group_clusters, jackknife
 from wbench.task.base import Task
 
-__all__ = ["PREDICTIONS", "counted", "read_predictions", "score", "score_predictions"]
+__all__ = [
+    "PREDICTIONS",
+    "counted",
+    "read_predictions",
+    "sample_tables",
+    "score",
+    "score_predictions",
+    "slice_members",
+]
 
 PREDICTIONS = "predictions.npy"
 Ids = npt.NDArray[np.int64]
@@ -59,11 +67,11 @@ def score_predictions(
         ``metric@slice`` that is undefined, with the reason.
     """
     metrics = [get_metric(name) for name in task.spec.metrics]
-    tables = _tables(task, metrics, ids, predictions, calibration)
+    tables = sample_tables(task, metrics, ids, predictions, calibration)
     groups = group_clusters(task.clusters("test", ids), task.spec.digest)
     scores: list[Score] = []
     skipped: dict[str, str] = {}
-    for slice_, member in _slices(task, ids).items():
+    for slice_, member in slice_members(task, ids).items():
         for metric in metrics:
             if slice_ not in ("ranked", "all") and metric.name != task.spec.primary:
                 continue
@@ -76,9 +84,10 @@ def score_predictions(
     return tuple(scores), skipped
 
 
-def _tables(
+def sample_tables(
     task: Task, metrics: list[Metric], ids: Ids, predictions: npt.NDArray[Any], calibration: dict[str, dict[str, float]]
 ) -> dict[str, npt.NDArray[np.float64]]:
+    """Table of each metric: float64 [n, m], one row per test id; see :meth:`wbench.metric.base.Metric.per_sample`."""
     parts: dict[str, list[npt.NDArray[np.float64]]] = {metric.name: [] for metric in metrics}
     start = 0
     for batch, truth in task.pairs("test", ids, CHUNK):
@@ -91,7 +100,8 @@ def _tables(
     return {name: np.concatenate(tables) for name, tables in parts.items()}
 
 
-def _slices(task: Task, ids: Ids) -> dict[str, npt.NDArray[np.bool_]]:
+def slice_members(task: Task, ids: Ids) -> dict[str, npt.NDArray[np.bool_]]:
+    """Which test ids are in which slice: bool [n] by name, ``ranked`` and ``all`` first."""
     columns = task.columns("test", ids)
     ranked = np.ones(len(ids), dtype=bool)
     for name, (low, high) in task.spec.ranked_slice.items():
@@ -182,7 +192,7 @@ def score(
     path = Path(result)
     path = path / "result.json" if path.is_dir() else path
     stored = read_result(path)
-    current = load_task(task or stored.task.name, size=stored.task.size, data=data)
+    current = load_task(task or stored.task.name, size=stored.task.size, data=data, season=stored.task.season)
     _check_current(stored, current, path)
     predictions = read_predictions(stored, path.parent)
     ids = current.ids("test")

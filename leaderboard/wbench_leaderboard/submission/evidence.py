@@ -1,0 +1,126 @@
+"""How far a result is to be believed: what the maintainers found out, and what follows from the submissions themselves.
+
+``status.toml`` lies beside the submissions and only maintainers change it::
+
+    [[status]]
+    model = "lab/net"
+    revision = "1"
+    status = "recomputed"            # or reproduced, from-paper, withdrawn
+    submission = "sha256:…"          # digest of the submission.json that was looked at
+    note = "all 12 results, 2026-05-01"
+
+Without a line a submission is *self-reported*. A line counts for the ``submission.json`` it names: results that came
+later are self-reported again until somebody looks. A withdrawal always counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wbench.errors import ResultError
+from wbench_leaderboard.submission import layout
+from wbench_leaderboard.submission.files import folders, read_bytes
+from wbench_leaderboard.submission.limits import MAX_MANIFEST_BYTES, MAX_STATUS_BYTES
+from wbench_leaderboard.submission.reading import DIGEST, read_manifest
+from wbench_leaderboard.submission.wording import value_fault
+
+__all__ = ["Evidence", "Status", "read_evidence", "read_status"]
+
+Level = Literal["self-reported", "recomputed", "reproduced", "from-paper", "withdrawn"]
+
+
+class Status(BaseModel):
+    """One line of ``status.toml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    revision: str
+    status: Literal["recomputed", "reproduced", "from-paper", "withdrawn"]
+    submission: str | None = Field(default=None, pattern=DIGEST)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of one model revision: its status, why, and the revision that replaces it on the board."""
+
+    status: Level = "self-reported"
+    note: str = ""
+    superseded_by: str | None = None
+
+
+def read_status(root: Path) -> list[Status]:
+    """The maintainers' lines; none if there is no file.
+
+    Raises
+    ------
+    ResultError
+        If the file cannot be read, a line is not valid, or a model revision has two.
+    """
+    path = root / layout.STATUS
+    if not (path.exists() or path.is_symlink()):
+        return []
+    content = read_bytes(path, MAX_STATUS_BYTES)
+    try:
+        table: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
+        if set(table) - {"status"} or not isinstance(table.get("status", []), list):
+            raise ValueError("there are only [[status]] tables")
+        lines = [Status.model_validate(line) for line in table.get("status", [])]
+        fault = value_fault([line.model_dump() for line in lines])
+        if fault:
+            raise ValueError(fault)
+        seen = [(line.model, line.revision) for line in lines]
+        if len(set(seen)) < len(seen):
+            raise ValueError("a model revision has two lines")
+        for line in lines:
+            if line.status in ("recomputed", "reproduced") and line.submission is None:
+                raise ValueError(f"{line.model} is {line.status}, but the line does not say which submission.json")
+    except (ValueError, ValidationError, RecursionError) as error:
+        raise ResultError(f"{layout.STATUS} is not valid.", where=str(path), why=str(error)) from error
+    return lines
+
+
+def read_evidence(roots: Iterable[Path]) -> dict[tuple[str, str], Evidence]:
+    """Evidence of every submission below some folders, by (model, revision).
+
+    Folders that hold plain results have none: what is not a submission is self-reported.
+
+    Raises
+    ------
+    ResultError
+        If a status file or a list of files is not valid.
+    """
+    found: dict[tuple[str, str], Evidence] = {}
+    for root in roots:
+        if not root.is_dir():
+            continue
+        lines = {(line.model, line.revision): line for line in read_status(root)}
+        manifests = list(_manifests(root))
+        replaced = {(m.model, m.supersedes): m.revision for m, _ in manifests if m.supersedes is not None}
+        for manifest, digest in manifests:
+            key = (manifest.model, manifest.revision)
+            line = lines.get(key)
+            counts = line is not None and (line.submission in (None, digest) or line.status == "withdrawn")
+            status = Evidence(line.status, line.note) if line is not None and counts else Evidence()
+            found[key] = Evidence(status.status, status.note, replaced.get(key))
+    return found
+
+
+def _manifests(root: Path) -> Iterable[tuple[Any, str]]:
+    ignored: list[str] = []
+    for model in folders(root, ignored):
+        if layout.model_of(model) is None:
+            continue
+        for revision in folders(root / model, ignored):
+            path = root / model / revision / layout.MANIFEST
+            if path.is_file() and not path.is_symlink():
+                digest = hashlib.sha256(read_bytes(path, MAX_MANIFEST_BYTES)).hexdigest()
+                yield read_manifest(path), f"sha256:{digest}"
