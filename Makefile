@@ -35,7 +35,7 @@ demo: $(VENV)/.installed  ## the main job on small data: generate, evaluate, bui
 	$(BIN)/wbench demo --out wbench-demo
 
 test: lint  ## lint, then run all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, import contracts, file lengths
 	$(BIN)/ruff check .

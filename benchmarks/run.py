@@ -17,7 +17,10 @@ from wbench.provenance import package_versions
 
 KEPT = Path(__file__).parent / "sections"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
-SECTIONS = ("sionna", "rt", "deepmimo", "loading", "scale", "start")
+SECTIONS = (
+    *("sionna", "rt", "deepmimo", "cost2100", "quadriga", "loading"),
+    *("scale", "evaluate", "start", "prediction", "baselines"),
+)
 
 HEAD = """# Performance
 
