@@ -3,8 +3,8 @@
     python benchmarks/leakage.py --data data --out results-leakage
 
 Needs ``city-rt`` and the ``loc-rt`` recipes in ``standard``. Finished results are kept, so it can be run again. Writes
-the tables of ``docs/leakage.md`` and ``docs/images/leakage.svg``. S3 is the mean over the held-out scenes, each a model of its
-own; a method whose two numbers do not differ by more than their intervals has nothing to leak.
+the tables of ``docs/leakage.md`` and ``docs/images/leakage.svg``. S3 is the mean over the held-out scenes, each a model
+of its own; a method whose two numbers do not differ by more than their intervals has nothing to leak.
 """
 
 from __future__ import annotations

@@ -93,6 +93,13 @@ TASKS: dict[str, dict[str, Any]] = {
         "metrics": ["nmse_ros_db", "nmse_mor_db", "nmse_median_db"],
         "tables": {"params": {"past": 4, "future": 2}, "noise": {"snr_db": [20]}},
     },
+    "grid": {
+        "family": "channel-estimation",
+        "kind": "reconstruct",
+        "recipe": "lab-mob",
+        "metrics": ["nmse_ros_db", "nmse_mor_db", "nmse_median_db"],
+        "tables": {"params": {"pilot_symbols": [1, 4], "comb": 2}, "noise": {"snr_db": [10]}},
+    },
 }
 
 

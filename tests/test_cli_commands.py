@@ -209,7 +209,7 @@ def test_looking_around_imports_nothing_heavy(arguments, record_property):
 
 def test_help_names_every_command_and_the_demo_first(capsys):
     out = cli(capsys, "--help")[1]
-    for name in ("list", "doctor", "generate", "inspect", "verify", "evaluate", "score", "demo"):
+    for name in ("list", "doctor", "generate", "inspect", "verify", "train", "evaluate", "score", "demo"):
         assert f"\n  {name} " in out
     assert cli(capsys)[0] in (0, 2)
     assert "0.1.0" in cli(capsys, "--version")[1]

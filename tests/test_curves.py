@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wbench.curves import budget_curve, skill
+from wbench.curves import budget_curve, season_gaps, skill
 from wbench.errors import ResultError
 from wbench.metric import get_metric
 from wbench.result import CostRecord, ModelRecord, PredictionsRecord, Result, Score, TaskRecord
@@ -56,3 +56,41 @@ def test_budget_curve_never_mixes_regimes_and_misses_nothing():
         budget_curve([result(100, 0.9), result(10, 0.4, regime="head")], "top1")
     with pytest.raises(ResultError, match="no score"):
         budget_curve([result(100, 0.9)], "top3")
+
+
+def season(value: float, name: str = "0123456789ab", seed: int = 0, **changes) -> Result:
+    shown = result(100, value, seed, **changes)
+    return shown.model_copy(update={"task": shown.task.model_copy(update={"season": name, "digest": "hidden"})})
+
+
+def with_groups(item: Result, deviations: list[float], **changes) -> Result:
+    (score,) = item.scores
+    replicates = tuple(score.value + each for each in deviations)
+    return item.model_copy(update={"scores": (score.model_copy(update={"replicates": replicates, **changes}),)})
+
+
+def test_season_gap_is_public_minus_hidden_over_draws_and_seeds():
+    other = ModelRecord(name="o/other", revision="1", kind="user")
+    results = [
+        *(result(100, 0.9), result(100, 0.7, seed=1), season(0.6), season(0.5, "ffffffffffff")),
+        *(result(10, 0.4), season(0.3, regime="head"), result(100, 0.2, model=other)),  # without a counterpart
+    ]
+    one, two = season_gaps(results, "top1")
+    assert (one.season, one.public, one.hidden, one.public_runs, one.hidden_runs) == ("0123456789ab", 0.8, 0.6, 2, 1)
+    assert one.gap == one.loss == pytest.approx(0.2)
+    assert one.se is None  # no replicates
+    assert (two.season, two.hidden) == ("ffffffffffff", 0.5)
+
+
+def test_season_gap_has_a_spread_and_a_sign():
+    a, b = [0.01, -0.01, 0.02, -0.02, 0.0], [0.03, -0.03, 0.0, 0.0, 0.0, 0.0]
+    down = {"higher_is_better": False}
+    (gap,) = season_gaps([with_groups(result(100, 3.0), a, **down), with_groups(season(5.0), b, **down)], "top1")
+    # Delete-a-group jackknife: (G - 1)/G times the sum of squared deviations, on each side; then the sum of both.
+    assert gap.se == pytest.approx((4 / 5 * 0.001 + 5 / 6 * 0.0018) ** 0.5)
+    assert (gap.gap, gap.loss) == (-2.0, 2.0)  # an error that grew
+
+
+def test_season_gap_needs_one_metric_version():
+    with pytest.raises(ResultError, match="two versions"):
+        season_gaps([result(100, 0.9), with_groups(season(0.5), [], metric_version=2)], "top1")

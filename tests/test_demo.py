@@ -17,7 +17,7 @@ from wbench.task.spec import load_spec, load_suite
 pytestmark = pytest.mark.slow
 
 README = Path(__file__).parent.parent / "README.md"
-TASKS = load_suite("2026.1").tasks
+TASKS = load_suite("demo").tasks
 #: Never off the demo's board, whatever its manifest says.
 CORE = "constant majority 1-nn knn logistic subarray-sweep zero-padded-fft lasso klt type1 zeros hold wiener vit-random"
 MODELS = {name for name, entry in registry().entries["model"].items() if entry.extra.get("demo")}

@@ -222,7 +222,7 @@ def test_wrong_requests_are_refused_before_anything_runs(
 
 def test_a_task_that_cannot_be_scored_is_refused_first(lab: Lab, tmp_path: Path) -> None:
     wrong = lab.toml("los", tmp_path, ranked_slice={"snr": [0, 0]})
-    with pytest.raises(UsageError, match="no column snr; there are: snr_db"):
+    with pytest.raises(UsageError, match="no column snr; there are: distance_m, snr_db"):
         evaluate(["wbench/constant"], [wrong], size="tiny", out=tmp_path / "results")
     wrong = lab.toml("los", tmp_path, primary="f1_marco", metrics=["f1_marco"])
     with pytest.raises(UnknownNameError, match="f1_macro"):

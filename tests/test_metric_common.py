@@ -14,10 +14,9 @@ from wbench.metric import get_metric, metric_names
 NMSE = ("nmse_ros_db", "nmse_mor_db", "nmse_median_db", "nmse_full_db", "nmse_abs_db")
 DETECTION = ("f1_macro", "f1_binary", "balanced_accuracy", "auroc", "auprc")
 BEAM = ("top1", "top3", "top5", "top1_of_3", "top1_of_5", "within_1db", "rsrp_loss_db", "dba")
-COSINE = ("rho", "sgcs")
+COSINE = ("rho", "sgcs", "se_ratio")
 POSITION = ("mean_m", "cdf50_m", "cdf67_m", "cdf90_m", "cdf95_m")
 LEVEL = ("rmse_db", "mae_db")
-
 FEATURE = ("feature_nse", "precoder_chordal", "rank_error")
 
 
@@ -40,6 +39,8 @@ def case(name: str, n: int = 60, seed: int = 0):
     shape = (n, 32, 8)
     target = (g.normal(size=shape) + 1j * g.normal(size=shape)).astype(np.complex64)
     noise = (g.normal(size=shape) + 1j * g.normal(size=shape)).astype(np.complex64)
+    if name == "se_ratio":  # [n, step, rx, tx, subcarrier]
+        return target + 0.3 * noise, {"H": target, "open": target.reshape(n, 1, 2, 16, 8)}
     return target + 0.3 * noise, {"H": target, "outside": g.exponential(size=n), "rms": g.exponential(size=n)}
 
 

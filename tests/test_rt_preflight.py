@@ -99,3 +99,17 @@ def test_registry_names_the_extra_where_sionna_rt_is_absent(monkeypatch: pytest.
     with pytest.raises(MissingDependencyError, match=r"pip install 'wbench\[rt\]'"):
         registry.load("generator", "sionna-rt")
     assert registry.load("generator", "sionna-rt", ready=False).__name__ == "SionnaRt"
+
+
+def test_doctor_row_says_what_works_or_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(llvm.VARIABLE, "/b/libLLVM-19.so")
+    monkeypatch.setattr(llvm, "try_library", lambda path: "")
+    row = llvm.probe()[0]
+    assert (row["state"], row["install"]) == ("/b/libLLVM-19.so", "")
+    llvm.require_llvm.cache_clear()
+    monkeypatch.setattr(llvm, "try_library", lambda path: "too old")
+    row = llvm.probe()[0]
+    assert "too old" in row["state"]
+    assert "libllvm19" in row["install"]
+    monkeypatch.setattr(llvm.importlib.util, "find_spec", lambda name: None)
+    assert llvm.probe()[0]["install"] == "pip install 'wbench[rt]'"

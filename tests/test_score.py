@@ -24,6 +24,7 @@ MODELS = {
     "ratio": "wbench/zeros-codec",
     "bits": "wbench/fixed-precoder",
     "time": "wbench/hold",
+    "grid": "wbench/ls-linear",
 }
 
 

@@ -6,6 +6,7 @@ Everything the command line does is a function here::
     wbench.open_dataset("data/snap-umi-tiny.zarr")     # read it
     wbench.load_task("los-nlos-umi", size="tiny")      # a view with a split
     wbench.load_model("wbench/knn")                    # or "./my_model.py:MyModel"
+    wbench.train("wbench/logistic", "los-nlos-umi")    # what a model chooses on validation, and from what
     wbench.evaluate(models=["wbench/knn"], tasks=["los-nlos-umi"], size="tiny")
     wbench.score("results/…/result.json")              # recompute from predictions
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from wbench.run.generate import generate
     from wbench.run.plan import load_task
     from wbench.run.score import score
+    from wbench.run.train import train
     from wbench.task.base import Task
     from wbench.task.batch import Batch, ChannelMeta
     from wbench.task.spec import TaskSpec
@@ -63,6 +65,7 @@ _WHERE = {
     "open_dataset": "wbench.dataset.reader",
     "score": "wbench.run.score",
     "torch_dataset": "wbench.dataset.pytorch",
+    "train": "wbench.run.train",
 }
 
 __all__ = [
@@ -94,6 +97,7 @@ __all__ = [
     "open_dataset",
     "score",
     "torch_dataset",
+    "train",
 ]
 
 

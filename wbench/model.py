@@ -22,6 +22,7 @@ from wbench.digest import file_digest
 from wbench.errors import PluginError, UsageError
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import TaskSpec
+from wbench.tuning import Search
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,6 +39,7 @@ __all__ = [
     "TorchEmbedder",
     "TrainingData",
     "load_model",
+    "source_digest",
 ]
 
 ModelKind = Literal["trivial", "classical", "control", "network", "foundation", "user"]
@@ -124,6 +126,8 @@ class Model(ABC):
     """Base of all models. Subclass :class:`Predictor`, :class:`Embedder` or :class:`Codec`."""
 
     info: ClassVar[ModelInfo]
+    #: What :meth:`fit` chose on validation, and from what (:mod:`wbench.tuning`); empty if it chose nothing.
+    searches: Sequence[Search] = ()
 
     def supports(self, spec: TaskSpec) -> str | None:
         """None if the model can do the task, else the reason why not (shown as "n/a")."""
@@ -283,11 +287,12 @@ def load_model(reference: str) -> Model:
     if fits and not info.trains:
         step = "set trains=True in its ModelInfo, or remove fit()"
         raise PluginError("fit() would never be called.", where=reference, why="info.trains is False", next_step=step)
-    model.info = info if info.revision else replace(info, revision=_source_digest(found))  # type: ignore[misc]
+    model.info = info if info.revision else replace(info, revision=source_digest(found))  # type: ignore[misc]
     return model
 
 
-def _source_digest(found: type) -> str:
+def source_digest(found: type) -> str:
+    """First 12 digits of the digest of the file that a class is in; "unversioned" where there is none."""
     try:
         source = inspect.getsourcefile(found)
     except TypeError:  # defined in a session, not in a file

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from wbench.errors import ResultError
+from wbench.tuning import Value
 
 __all__ = [
     "RESULT_SCHEMA_VERSION",
@@ -23,6 +24,7 @@ __all__ = [
     "Interval",
     "ModelRecord",
     "PredictionsRecord",
+    "Regime",
     "Result",
     "Score",
     "TaskRecord",
@@ -70,7 +72,11 @@ class Score(_Record):
 
 
 class TaskRecord(_Record):
-    """The task instance that was scored."""
+    """The task instance that was scored.
+
+    ``season`` is the public name of the season whose hidden dataset was the test part (split rule S6), empty for the
+    published one.
+    """
 
     name: str
     version: int
@@ -79,6 +85,7 @@ class TaskRecord(_Record):
     kind: str
     primary: str
     size: str
+    season: str = ""
 
 
 class DatasetRecord(_Record):
@@ -98,7 +105,10 @@ class DatasetRecord(_Record):
 
 
 class ModelRecord(_Record):
-    """What the model declared, and after fitting its parameters and how many of them were trained here."""
+    """What the model declared, and after fitting its parameters and how many of them were trained here.
+
+    ``chosen`` is what fitting chose on validation (a regulariser, an order), empty if it chose nothing.
+    """
 
     name: str
     revision: str
@@ -111,13 +121,19 @@ class ModelRecord(_Record):
     trains: bool = False
     pretraining: tuple[str, ...] = ()
     overlap: str = "none"
+    chosen: dict[str, Value] = {}
 
 
 class CostRecord(_Record):
-    """Wall-clock cost on the named device; payload bits of codecs."""
+    """Wall-clock cost on the named device; payload bits of codecs.
+
+    ``fit_s`` and ``predict_s`` are the model's time; features that were made before count with what making them took.
+    ``wall_s`` is all that the harness needed for the result, observations and scoring as well.
+    """
 
     fit_s: FiniteFloat = 0.0
     predict_s: FiniteFloat = 0.0
+    wall_s: FiniteFloat | None = None
     predict_samples: int = 0
     device: str = "cpu"
     payload_bits_mean: FiniteFloat | None = None

@@ -14,15 +14,16 @@ __all__ = ["setup"]
 @click.option("--from", "source", metavar="PATH_OR_URL", help="A folder or git URL instead of the original's.")
 @click.option("--accept-licence", is_flag=True, help="Accept the licence without being asked.")
 def setup(name: str, source: str | None, accept_licence: bool) -> None:
-    """Bring the simulator NAME (quadriga) into wbench's folder of the user's data.
+    """Bring the simulator NAME (quadriga, cost2100) into wbench's folder of the user's data.
 
     On a terminal it asks whether you accept the licence; elsewhere --accept-licence says so.
     """
     from wbench.errors import UnknownNameError
     from wbench_generators import external
+    from wbench_generators.cost2100.installed import COST2100
     from wbench_generators.quadriga.installed import QUADRIGA
 
-    programs = {QUADRIGA.name: QUADRIGA}
+    programs = {program.name: program for program in (QUADRIGA, COST2100)}
     if name not in programs:
         raise UnknownNameError("simulator to set up", name, programs, next_step="wbench setup quadriga")
     program = programs[name]

@@ -15,6 +15,7 @@ from wbench.errors import UsageError
 if TYPE_CHECKING:
     from wbench.result import Result, Score
     from wbench.run.evaluate import EvaluationReport
+    from wbench.run.forecast import Forecast
 
 __all__ = ["evaluate", "result_rows", "score"]
 
@@ -27,14 +28,19 @@ __all__ = ["evaluate", "result_rows", "score"]
 @click.option("--suite", help="All tasks of a suite.")
 @click.option("--size", default="standard", show_default=True, help="tiny, standard or large.")
 @click.option(
-    "--head", default="linear", show_default=True, help="Head of embedders: linear, knn, mlp, resnet1d-slim, -wide."
+    "--head",
+    multiple=True,
+    default=("linear",),
+    show_default=True,
+    help="Head of embedders: linear, knn, mlp, resnet1d-slim, -wide (repeat for several).",
 )
 @click.option(
     "--regime",
+    multiple=True,
     type=click.Choice(["head", "fine-tune"]),
-    default="head",
+    default=("head",),
     show_default=True,
-    help="Whether embedders stay frozen under the head.",
+    help="Whether embedders stay frozen under the head (repeat for both).",
 )
 @click.option("--layers", type=int, metavar="N", help="Fine-tune the last N layers only [default: all].")
 @click.option(
@@ -43,8 +49,18 @@ __all__ = ["evaluate", "result_rows", "score"]
 @click.option("--shots", multiple=True, type=int, metavar="K", help="Few-shot: K training samples of every class.")
 @click.option("--draws", type=int, help="Draws of each budget [default: 5 below 25 %, 10 of few-shot parts].")
 @click.option("--seeds", type=int, default=1, show_default=True, help="Training seeds of stochastic models and heads.")
+@click.option("--season", default="", metavar="NAME", help="Test on the hidden dataset of a season.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder [default: $WBENCH_DATA or ./data].")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes [default: 1].")
+@click.option("--dask", metavar="ADDRESS", help="Let the workers of this Dask scheduler do it (tcp://HOST:8786).")
+@click.option(
+    "--cache-gib",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Most disk for features of frozen embedders, in $WBENCH_CACHE or OUT/.cache; 0 keeps none.",
+)
 @format_option
 def evaluate(
     models: tuple[str, ...],
@@ -53,17 +69,25 @@ def evaluate(
     format_: str,
     **options: Any,
 ) -> int:
-    """Score models on tasks. Finished results are kept; run the same command again to carry on."""
+    """Score models on tasks. Finished results are kept; run the same command again to carry on.
+
+    Several heads, regimes, budgets, draws and seeds make one result each. Results do not depend on the workers.
+    """
     from wbench.run.evaluate import evaluate as run
     from wbench.task.spec import load_suite
 
     if (suite is None) == (not tasks):
         raise UsageError("Name either tasks or a suite.", next_step="--task NAME or --suite NAME; wbench list tasks")
+    if options["dask"] is not None and options["workers"] is not None:
+        raise UsageError("With --dask the cluster's workers do the work.", next_step="leave --workers out")
     names = load_suite(suite).tasks if suite is not None else tasks
-    report = run(models, names, show_progress=True, **options)
+    given = {name: value for name, value in options.items() if name not in ("workers", "cache_gib")}
+    given |= {"workers": options["workers"] or 1, "cache_bytes": int(options["cache_gib"] * (1 << 30))}
+    report = run(models, names, show_progress=True, on_plan=_say, **given)
     for task in dict.fromkeys(cell.task for cell in report.cells):
         cells = [cell for cell in report.cells if cell.task == task]
-        rows = result_rows([cell.result for cell in cells if cell.result is not None])
+        found = [cell.result for cell in cells if cell.result is not None]
+        rows = result_rows(found, chosen=format_ in ("json", "csv"))
         if rows:
             show_table(rows, format_, title=task)
     _explain(report)
@@ -71,6 +95,11 @@ def evaluate(
         click.echo(f"{len(report.failures)} of {len(report.cells)} cells failed, the others are kept. Retry:", err=True)
         click.echo(f"  {_retry_command(report, names, options)}", err=True)
     return report.exit_code
+
+
+def _say(forecast: Forecast) -> None:
+    """Runs, time and disk, before anything runs."""
+    click.echo(str(forecast), err=True)
 
 
 def _retry_command(report: EvaluationReport, names: Sequence[str], options: dict[str, Any]) -> str:
@@ -130,8 +159,8 @@ def _short(count: int | None) -> str:
     return str(count)
 
 
-def result_rows(results: list[Result]) -> list[dict[str, Any]]:
-    """Table rows of results of one task, best first."""
+def result_rows(results: list[Result], *, chosen: bool = False) -> list[dict[str, Any]]:
+    """Table rows of results of one task, best first; with what was chosen on validation if asked for."""
     results = sorted(
         results, key=lambda r: r.primary().value, reverse=bool(results and results[0].primary().higher_is_better)
     )
@@ -151,6 +180,8 @@ def result_rows(results: list[Result]) -> list[dict[str, Any]]:
         row |= {s.metric: f"{s.value:.3f}" for s in others[:4]}
         row["parameters"] = _parameters(result)
         row["time"] = f"{result.cost.fit_s + result.cost.predict_s:.1f} s"
+        if chosen:
+            row["chosen"] = ", ".join(f"{name} = {value}" for name, value in result.model.chosen.items())
         rows.append(row)
     return rows
 

@@ -23,6 +23,7 @@ _COMMANDS = {
     "export": ("wbench.cli.export", "export", "Write a dataset as HDF5, MATLAB or NPZ, in our layout or a public one."),
     "ingest": ("wbench.cli.export", "ingest", "Read a released WiFo or CsiNet file into a dataset."),
     "card": ("wbench.cli.export", "card", "Dataset card: Markdown, or Croissant JSON-LD."),
+    "train": ("wbench.cli.train", "train", "Fit a model and show what it chose on validation."),
     "evaluate": ("wbench.cli.evaluate", "evaluate", "Score models on tasks."),
     "score": ("wbench.cli.evaluate", "score", "Recompute a result's scores from its predictions."),
     "check": ("wbench.cli.check", "check", "Run the conformance suite on a plug-in."),

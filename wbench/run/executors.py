@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
@@ -33,11 +34,34 @@ def cpu_count() -> int:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Pin native thread pools to one thread: more change last bits and are slower on small arrays."""
+    """Pin native thread pools to one thread: more change last bits and are slower on small arrays.
+
+    PyTorch keeps a count of its own; if it is imported meanwhile, it stays at one thread until told otherwise.
+    """
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):
+    torch = sys.modules.get("torch")
+    count = torch.get_num_threads() if torch is not None else 0
+    with threadpool_limits(limits=1), _environment(dict.fromkeys(_THREAD_VARIABLES, "1")):
+        if torch is not None:
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            if torch is not None:
+                torch.set_num_threads(count)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Set environment variables, which libraries and children read when they are loaded, and put them back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
         yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 @contextmanager
@@ -47,22 +71,19 @@ def worker_pool(workers: int) -> Iterator[Executor]:
     On an interrupt or an error the workers are ended at once: their output is atomic, so nothing half-done stays.
     Workers end by themselves when their parent is killed.
     """
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))  # read when the child loads its libraries
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            if child not in others:
-                child.terminate()
-        raise
-    finally:
-        pool.shutdown()
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+    with _environment(dict.fromkeys(_THREAD_VARIABLES, "1")):
+        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker)
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                if child not in others:
+                    child.terminate()
+            raise
+        finally:
+            pool.shutdown()
 
 
 def _start_worker() -> None:
@@ -92,11 +113,17 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def run_units(
-    function: Callable[..., Value], units: Iterable[Unit], arguments: tuple[Any, ...], pool: Executor | None
+    function: Callable[..., Value],
+    units: Iterable[Unit],
+    arguments: tuple[Any, ...],
+    pool: Executor | None,
+    *,
+    ahead: int = AHEAD,
 ) -> Iterator[tuple[Unit, Value | Exception]]:
     """Run ``function(*arguments, unit)`` for each unit and yield (unit, value or exception) as they finish.
 
-    A failed unit does not stop the others. Without a pool the units run here, one after the other.
+    A failed unit does not stop the others. Without a pool the units run here, one after the other. No more than
+    ``ahead`` units are taken before they are finished.
     """
     if pool is None:
         with one_thread():
@@ -110,7 +137,7 @@ def run_units(
     rest = iter(units)
     while True:
         with _interrupts_held():
-            for unit in islice(rest, AHEAD - len(futures)):
+            for unit in islice(rest, ahead - len(futures)):
                 futures[_submit(pool, function, *arguments, unit)] = unit
         if not futures:
             return

@@ -7,6 +7,7 @@ in another process first, once for each library until one works, and the result 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from wbench.errors import MissingDependencyError
 
-__all__ = ["VARIABLE", "libraries", "require_llvm", "try_library"]
+__all__ = ["VARIABLE", "libraries", "probe", "require_llvm", "try_library"]
 
 #: Environment variable that names the library to Dr.Jit.
 VARIABLE = "DRJIT_LIBLLVM_PATH"
@@ -133,3 +134,15 @@ def require_llvm() -> str:
         why="; ".join(tried),
         next_step=INSTALL,
     )
+
+
+def probe() -> list[dict[str, str]]:
+    """Row of ``wbench doctor``: whether Dr.Jit has an LLVM library that works, found by running a kernel elsewhere."""
+    row = {"what": "LLVM for Dr.Jit", "for": "generator sionna-rt"}
+    if importlib.util.find_spec("drjit") is None:
+        return [{**row, "state": "not checked: no drjit", "install": "pip install 'wbench[rt]'"}]
+    try:
+        path = require_llvm()
+    except MissingDependencyError as error:
+        return [{**row, "state": f"missing: {error.why}", "install": error.next_step or INSTALL}]
+    return [{**row, "state": path or "works", "install": ""}]
