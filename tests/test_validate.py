@@ -230,6 +230,8 @@ def test_every_shipped_recipe_keeps_within_its_cyclic_prefix(recipe):
     pytest.importorskip("sionna.phy")
     plan, generator, params, _ = build_spec(recipe, "tiny")
     limit = cyclic_prefix_s(grid.spacing_hz for grid in generator.layout(params).synthesis.bands.values())
+    if limit is None:
+        pytest.skip("no OFDM numerology of 38.211 has this spacing")
     with generator.open(params) as session:
         blocks = [Block(*part, plan.seed) for part in plan.blocks_of(0)]
         late = [late_energy(session.simulate(block)[0], limit) for block in blocks]
