@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source = shutil.copytree(PACKAGE, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
     options = ("--no-deps", "--no-build-isolation", "--no-index", "--no-compile", "--quiet")
     command = [sys.executable, "-m", "pip", "install", *options, "--target", folder / "site", source]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    # `make` names the pins by a path that is relative to the checkout.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=env)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder / "site"
 
