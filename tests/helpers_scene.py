@@ -20,9 +20,9 @@ class SceneData:
         self.arrays = arrays
         self.array_names = tuple(arrays)
         self.path = "in memory"
-        self.spec = SimpleNamespace(digest="sha256:scene")
+        self.spec = SimpleNamespace(digest="sha256:scene", recipe="scene", size="tiny")
         self.attributes = {
-            "scenes": [{"name": "square", "base_stations": stations}],
+            "scenes": [{"scene": 0, "name": "square", "base_stations": stations}],
             "radio": {"time_steps": 1, "time_step_s": 0.0, "bands": bands},
         }
 
@@ -31,6 +31,12 @@ class SceneData:
 
     def read(self, name: str, ids: Any) -> np.ndarray:
         return self.arrays[name][ids].copy()
+
+    def array(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def require_complete(self) -> None:
+        """It always is."""
 
 
 def ula(u: np.ndarray, elements: int) -> np.ndarray:

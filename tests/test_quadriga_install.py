@@ -152,7 +152,7 @@ def test_no_quadriga(program: external.Program) -> None:
 
 def test_no_octave(program: external.Program, upstream: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(program.variable, str(upstream))
-    monkeypatch.setattr(installed.shutil, "which", lambda name: None)
+    monkeypatch.setattr(external.shutil, "which", lambda name: None)
     with (
         pytest.raises(MissingDependencyError, match="apt-get install octave"),
         Quadriga().open(quadriga_params(copy_digest=program.digest)),

@@ -21,7 +21,12 @@ from typing import Final
 from wbench.digest import value_digest
 from wbench.errors import MissingDependencyError, OutputConflictError, SpecError, UsageError
 
-__all__ = ["RECORD", "Program", "data_folder", "folder", "install", "record", "tree_digest"]
+__all__ = [
+    "OCTAVE_INSTALL", "RECORD", "Program", "data_folder", "find_octave", "folder", "install", "octave", "record",
+    "tree_digest",
+]  # fmt: skip
+
+OCTAVE_INSTALL: Final = "apt-get install octave    (elsewhere: https://octave.org/download)"
 
 #: File in an installed copy that says where it came from.
 RECORD: Final = "wbench-setup.json"
@@ -81,6 +86,26 @@ def folder(program: Program) -> Path:
     """Where a copy is looked for: the program's variable, else its folder in :func:`data_folder`."""
     named = os.environ.get(program.variable)
     return Path(named).expanduser() if named else data_folder() / program.name
+
+
+def find_octave() -> str | None:
+    """Path of GNU Octave's command line program, None where there is none."""
+    return shutil.which("octave-cli") or shutil.which("octave")
+
+
+def octave(generator: str) -> str:
+    """Path of GNU Octave's command line program, which a generator needs.
+
+    Raises
+    ------
+    MissingDependencyError
+        Octave is not installed.
+    """
+    found = find_octave()
+    if found is None:
+        what = f"The generator {generator} needs GNU Octave, which is not installed."
+        raise MissingDependencyError(what, where="PATH", next_step=OCTAVE_INSTALL)
+    return found
 
 
 def tree_digest(root: Path, suffixes: Iterable[str]) -> str:

@@ -54,17 +54,23 @@ def inspect_(path: Path | str, plot: Path | None, scene: str | None, task: str |
 
 
 def _sides(dataset: Dataset, task: str | None) -> dict[str, Any]:
-    """Side of every sample by a task's split rule, or by squares of 40 m."""
+    """Side of every sample in a task, or by squares of 40 m."""
     import numpy as np
 
+    from wbench.task.audit import sample_sides
+    from wbench.task.base import family_class
     from wbench.task.spec import Split, load_spec
     from wbench.task.splits import sides
 
-    split = Split(rule="S1") if task is None else load_spec(task).split
-    every = np.arange(len(dataset))
-    columns = {name: dataset.read(name, every) for name in split.arrays or ("scene",)}
-    scenes = [entry["name"] for entry in dataset.attributes.get("scenes", [])]
-    return {"sides": sides(split, dataset.spec.digest, columns, scenes), "split": task or split.rule}
+    if task is None:
+        split, every = Split(rule="S1"), np.arange(len(dataset))
+        columns = {name: dataset.read(name, every) for name in split.arrays}
+        return {"sides": sides(split, dataset.spec.digest, columns), "split": split.rule}
+    spec, recipe = load_spec(task), dataset.spec.recipe
+    if spec.recipes != (recipe,):
+        why = f"it is on {', '.join(spec.recipes)}; this is {recipe}"
+        raise UsageError(f"The task {task} is not one on this dataset alone.", why=why, next_step="wbench list tasks")
+    return {"sides": sample_sides(family_class(spec)(spec, {recipe: dataset}), recipe), "split": task}
 
 
 @click.command()

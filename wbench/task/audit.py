@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from wbench.task.base import Task
 from wbench.task.spec import Part
-from wbench.task.splits import blocks_of, nearest_distance
+from wbench.task.splits import CODE, GUARD, blocks_of, nearest_distance
 
-__all__ = ["Audit", "audit"]
+__all__ = ["Audit", "audit", "sample_sides"]
 
 PARTS: tuple[Part, ...] = ("train", "val", "test")
 #: Quantiles of the nearest train–test distance, in percent.
@@ -74,6 +74,20 @@ def audit(task: Task) -> Audit:
         duplicates=twice,
         violations=tuple(violations),
     )
+
+
+def sample_sides(task: Task, recipe: str) -> npt.NDArray[np.int8]:
+    """Side of every sample of one of the task's datasets: int8, coded as in :func:`wbench.task.splits.sides`.
+
+    −1 is a sample that the task does not ask for: within the guard distance, without a path, or of another dataset's
+    part. A sample of a task with several links is that many samples of the dataset.
+    """
+    found = np.full(len(task.datasets[recipe]), GUARD, dtype=np.int8)
+    for part in PARTS:
+        if task.spec.views[part].recipe == recipe:
+            rows = task.ids(part)[:, None] + np.arange(task.links)
+            found[rows.ravel()] = CODE[part]
+    return found
 
 
 def _units(task: Task, part: Part, ids: npt.NDArray[np.int64]) -> npt.NDArray[Any]:

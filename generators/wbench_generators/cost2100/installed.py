@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -44,7 +43,6 @@ COST2100: Final = external.Program(
 VARIABLE: Final = COST2100.variable
 VERSION: Final = "3.1"
 SETUP: Final = "wbench setup cost2100"
-INSTALL: Final = "apt-get install octave    (elsewhere: https://octave.org/download)"
 
 
 def folder() -> Path:
@@ -109,19 +107,8 @@ def require_copy(wanted: str = KNOWN_COPY) -> Path:
 
 
 def octave() -> str:
-    """Path of GNU Octave's command line program.
-
-    Raises
-    ------
-    MissingDependencyError
-        Octave is not installed.
-    """
-    found = shutil.which("octave-cli") or shutil.which("octave")
-    if found is None:
-        raise MissingDependencyError(
-            "The generator cost2100 needs GNU Octave, which is not installed.", where="PATH", next_step=INSTALL
-        )
-    return found
+    """Path of GNU Octave's command line program; raises like :func:`wbench_generators.external.octave`."""
+    return external.octave(COST2100.name)
 
 
 def state() -> dict[str, str]:
@@ -149,7 +136,7 @@ def probe() -> list[dict[str, str]]:
 
 
 def _octave_version() -> str:
-    program = shutil.which("octave-cli") or shutil.which("octave")
+    program = external.find_octave()
     if program is None:
         return ""
     try:

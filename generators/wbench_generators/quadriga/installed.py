@@ -6,16 +6,13 @@ QuaDRiGa is Fraunhofer HHI's, for non-commercial use. Nothing of it is part of w
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Final
 
 from wbench.errors import MissingDependencyError, SpecError
 from wbench_generators import external
 
-__all__ = ["OCTAVE_INSTALL", "QUADRIGA", "locate", "octave", "probe", "require_copy"]
-
-OCTAVE_INSTALL: Final = "apt-get install octave    (elsewhere: https://octave.org/download)"
+__all__ = ["QUADRIGA", "locate", "octave", "probe", "require_copy"]
 
 QUADRIGA: Final = external.Program(
     name="quadriga",
@@ -73,19 +70,8 @@ def require_copy(wanted: str = QUADRIGA.digest) -> Path:
 
 
 def octave() -> str:
-    """Path of GNU Octave's command line program.
-
-    Raises
-    ------
-    MissingDependencyError
-        Octave is not installed.
-    """
-    found = shutil.which("octave-cli") or shutil.which("octave")
-    if found is None:
-        raise MissingDependencyError(
-            "The generator quadriga needs GNU Octave, which is not installed.", where="PATH", next_step=OCTAVE_INSTALL
-        )
-    return found
+    """Path of GNU Octave's command line program; raises like :func:`wbench_generators.external.octave`."""
+    return external.octave(QUADRIGA.name)
 
 
 def probe() -> list[dict[str, str]]:
