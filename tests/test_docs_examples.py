@@ -13,6 +13,7 @@ import pytest
 
 from tests.helpers_data import ROOT
 from tests.helpers_lab import Lab
+from tools import datasheets
 from wbench import registry
 from wbench.cli.main import _cli
 
@@ -119,3 +120,8 @@ def test_the_readme_s_model_runs(lab: Lab, tmp_path: Path) -> None:
     assert load_model(model).info.name == "me/angular-delay"
     found = evaluate([model], [str(lab.toml("los"))], size="tiny", data=lab.data, out=tmp_path / "results")
     assert len(found.results) == 1
+
+
+def test_the_datasheets_are_those_of_the_recipes() -> None:
+    page = datasheets.PAGE.read_text(encoding="utf-8")
+    assert page == datasheets.filled(page), "python tools/datasheets.py"
