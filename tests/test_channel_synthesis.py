@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wbench.channel import synthesis
+from wbench.channel import ragged, synthesis
 from wbench.channel.array import Array
 from wbench.channel.rays import Rays
 from wbench.channel.synthesis import Grid, synthesize, synthesize_bands
@@ -159,6 +159,27 @@ def test_chunks_and_other_links_change_no_bit(
     assert np.array_equal(
         synthesize(rays.select(some), tx, rx, grid, steps, 1e-3, rx_orientation=turn[some]), whole[some]
     )
+
+
+@pytest.mark.parametrize(("tx", "rx", "steps"), [(Array.ula(32), SINGLE, 1), (TILTED, VH, 3), (SINGLE, SINGLE, 2)])
+def test_links_of_few_rays_are_the_same_in_any_company(
+    tx: Array, rx: Array, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rays, count = random_rays(14, (1,) * 12), np.array([0, 1, 2, 3, 4, 5, 7, 8, 9, 11, 12, 3, 0, 12])
+    rays.g[:, :, np.arange(12) >= count[:, None]] = 0
+    rays.g[:, :, 9, 4] = 0  # a hole is not padding
+    grids = {"wide": Grid.centred(16, 60e3), "one": Grid(1, 30e3)}
+    turn = np.random.default_rng(3).uniform(-1, 1, (14, 3)).astype(np.float32)
+    whole = synthesize_bands(rays, tx, rx, grids, steps, 1e-3, tx_orientation=turn)
+    reference = brute_force(rays, tx, rx, grids["wide"], steps, 1e-3, turn)
+    assert worst_nmse_db(whole["wide"][count > 0], reference[count > 0]) < -112
+    assert not whole["wide"][count == 0].any()
+    monkeypatch.setattr(ragged, "ROW_RAYS", 9)
+    monkeypatch.setattr(synthesis, "PRODUCT_BYTES", 1)
+    for link in ([0], [1], [6], [8, 3], [*range(14)]):
+        alone = synthesize_bands(rays.select(np.array(link)), tx, rx, grids, steps, 1e-3, tx_orientation=turn[link])
+        for name, channel in alone.items():
+            assert np.array_equal(channel, whole[name][link])
 
 
 def test_long_delays_and_late_snapshots_keep_their_phase() -> None:

@@ -12,6 +12,7 @@ Map of the room:
 ``codebooks``      DFT beam codebooks, RSRP per beam
 ``pmi_type1``      3GPP TS 38.214 Type I single-panel codebook
 ``bits``           payloads with an exact number of bits
+``quantise``       uniform, μ-law, Lloyd–Max and vector quantisers, allocation of bits
 ``noise``          noise per sample id, independent of the batch
 ``statistics``     delay, Doppler and angular spreads from rays; LoS statistics from a CFR
 =================  ===================================================================================================

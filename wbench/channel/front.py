@@ -38,7 +38,7 @@ class Workspace:
         buffer = self._buffers.get(name)
         if buffer is None or buffer.size < size:
             buffer = self._buffers[name] = np.empty(size, dtype=np.uint8)
-        return buffer[:size].view(dtype).reshape(shape)
+        return np.ndarray(shape, dtype, buffer)
 
     def f32(self, name: str, shape: tuple[int, ...]) -> F32:
         """Buffer of float32."""
@@ -76,7 +76,15 @@ class Front:
     right: C64 | None
 
 
-def look(array: Array, azimuth: F32, zenith: F32, orientation: F32 | None, work: Workspace, name: str) -> Front:
+def look(
+    array: Array,
+    azimuth: F32,
+    zenith: F32,
+    orientation: F32 | None,
+    work: Workspace,
+    name: str,
+    rays: npt.NDArray[np.int64] | None = None,
+) -> Front:
     """Evaluate an array in the directions of the rays.
 
     Parameters
@@ -91,6 +99,9 @@ def look(array: Array, azimuth: F32, zenith: F32, orientation: F32 | None, work:
         Buffers; the result lies in them.
     name : str
         Prefix of the buffers, so that two ends do not share them.
+    rays : int64 ndarray [links], optional
+        How many rays each link has, where all stand in one row: the directions are [1, sum] then, and the
+        orientations one per link.
 
     Returns
     -------
@@ -113,6 +124,8 @@ def look(array: Array, azimuth: F32, zenith: F32, orientation: F32 | None, work:
     if turned:
         angles = array.orient if orientation is None else orientation[:, None, :]
         turn = rotation(angles).astype(np.float32)
+        if rays is not None and orientation is not None:
+            turn = _per_ray(turn[:, 0], rays)
         cos_zen = z
         x, y, z = (_combine(turn[..., :, i], (x, y, z), buffer(f"turned{i}"), buffer("t")) for i in range(3))
         if tilted:
@@ -123,6 +136,11 @@ def look(array: Array, azimuth: F32, zenith: F32, orientation: F32 | None, work:
         gain = patterns.amplitude(array.pattern, np.arctan2(z, horizon), np.arctan2(y, x))
     left, right = _steering(array, y, z, work, name)
     return Front(gain, field, left, right)
+
+
+def _per_ray(turn: F32, rays: npt.NDArray[np.int64]) -> F32:
+    """The links' rotations [n, 3, 3] for each of their rays, [1, R, 3, 3] with the rays side by side in memory."""
+    return np.moveaxis(np.repeat(np.moveaxis(turn, 0, -1), rays, axis=-1), -1, 0)[None]
 
 
 def _combine(weights: F32, terms: tuple[F32, F32, F32], out: F32, scratch: F32) -> F32:

@@ -62,7 +62,8 @@ class Rays:
         if not self.carrier_hz > 0:
             why = f"carrier_hz = {self.carrier_hz}"
             raise SpecError("The carrier frequency must be positive.", where="Rays.carrier_hz", why=why)
-        object.__setattr__(self, "seg", tuple(int(size) for size in self.seg))
+        if type(self.seg) is not tuple or set(map(type, self.seg)) != {int}:  # thousands of rays need not be converted
+            object.__setattr__(self, "seg", tuple(int(size) for size in self.seg))
         if not self.seg or min(self.seg) < 1:
             raise SimulationError("Every tap needs at least one ray.", where="Rays.seg", why=f"seg = {self.seg}")
         links, rays = self.aod.shape[0] if self.aod.ndim else 0, sum(self.seg)
@@ -136,14 +137,17 @@ class Rays:
             Names the array and the first link concerned.
         """
         for name in ("tau", *ANGLES, "g", "nu"):
+            array = np.ascontiguousarray(getattr(self, name))
+            if not np.isfinite(array.view(array.real.dtype)).all():
+                finite = np.isfinite(array).reshape(-1, self.links, array.shape[-1])
+                self._refuse(~finite.all(axis=(0, 2)), name, "not finite")
+        for name, limit, why in (
+            *((name, np.float32(np.pi), "zenith outside [0, pi]") for name in ("zod", "zoa")),
+            ("tau", np.inf, "negative delay"),
+        ):
             array = getattr(self, name)
-            finite = np.isfinite(array).reshape(-1, self.links, array.shape[-1])
-            self._refuse(~finite.all(axis=(0, 2)), name, "not finite")
-        limit = np.float32(np.pi)
-        for name in ("zod", "zoa"):
-            zenith = getattr(self, name)
-            self._refuse(((zenith < 0) | (zenith > limit)).any(axis=1), name, "zenith outside [0, pi]")
-        self._refuse((self.tau < 0).any(axis=1), "tau", "negative delay")
+            if array.min(initial=0) < 0 or array.max(initial=0) > limit:
+                self._refuse(((array < 0) | (array > limit)).any(axis=1), name, why)
 
     def _refuse(self, bad: npt.ArrayLike, name: str, why: str) -> None:
         links = np.flatnonzero(bad)

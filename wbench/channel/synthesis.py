@@ -12,16 +12,16 @@ and Doppler phases are reduced mod 1 in float64; all else is float32.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from wbench.channel.array import Array
 from wbench.channel.front import C64, F32, TWO_PI, Front, Workspace, cis, look
+from wbench.channel.ragged import RayRow, Run, ray_rows, widths
 from wbench.channel.rays import Rays
 from wbench.errors import SpecError
 
@@ -33,6 +33,7 @@ I64 = npt.NDArray[np.int64]
 #: Temporaries of a chunk of links should stay in the second-level cache; more links a chunk amortise Python's calls.
 CHUNK_LINKS = 32
 CHUNK_BYTES = 8 << 20
+PRODUCT_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -129,32 +130,86 @@ def synthesize_bands(
     """
     if time_steps < 1:
         raise SpecError("A channel needs at least one snapshot.", where="time_steps", why=f"{time_steps}")
-    ends = [
+    ends = (
         _orientation("tx_orientation", tx_orientation, rays.links),
         _orientation("rx_orientation", rx_orientation, rays.links),
-    ]
+    )
     ports = (time_steps, rx.ports, tx.ports)
     result: dict[str, C64] = {
         name: np.empty((rays.links, *ports, grid.subcarriers), np.complex64) for name, grid in grids.items()
     }
-    work = Workspace()
-    for chunk, part in _chunks(rays, math.prod(ports)):
-        if part is None:  # no path
-            for out in result.values():
-                out[chunk] = 0
-            continue
-        tx_front = look(tx, part.aod, part.zod, None if ends[0] is None else ends[0][chunk], work, "tx")
-        rx_front = look(rx, part.aoa, part.zoa, None if ends[1] is None else ends[1][chunk], work, "rx")
-        taps = _tap_gains(part, tx_front, rx_front, time_steps, time_step_s, work)
+    work, width = Workspace(), widths(rays)
+    if width is None:
+        _fill_dense(result, rays, (tx, rx), ends, grids, (time_steps, time_step_s), work)
+    else:
+        _fill_padded(result, rays, width, (tx, rx), ends, grids, (time_steps, time_step_s), work)
+    return result
+
+
+def _fill_dense(
+    result: Mapping[str, C64],
+    rays: Rays,
+    arrays: tuple[Array, Array],
+    turns: tuple[F32 | None, F32 | None],
+    grids: Mapping[str, Grid],
+    times: tuple[int, float],
+    work: Workspace,
+) -> None:
+    """Write the channels of links that all have as many rays, some links at a time."""
+    tx, rx = arrays
+    ports = times[0] * rx.ports * tx.ports
+    size = max(1, min(CHUNK_LINKS, CHUNK_BYTES // (8 * ports * rays.taps)))
+    for start in range(0, rays.links, size):
+        chunk = slice(start, min(start + size, rays.links))
+        part = rays.select(chunk)
+        turn = [None if each is None else each[chunk] for each in turns]
+        tx_front = look(tx, part.aod, part.zod, turn[0], work, "tx")
+        rx_front = look(rx, part.aoa, part.zoa, turn[1], work, "rx")
+        taps = _tap_gains(part, tx_front, rx_front, *times, work)
         for name, grid in grids.items():
             phases = _delay_phases(part.tau, grid, work).transpose(1, 2, 0)
-            shape = (part.links, math.prod(ports), grid.subcarriers)
-            if isinstance(chunk, slice):
-                np.matmul(taps, phases, out=result[name][chunk].reshape(shape))
-            else:
-                found = np.matmul(taps, phases, out=work.c64("sparse", shape))
-                result[name][chunk] = found.reshape(part.links, *ports, grid.subcarriers)
-    return result
+            np.matmul(taps, phases, out=result[name][chunk].reshape(part.links, ports, grid.subcarriers))
+
+
+def _fill_padded(
+    result: Mapping[str, C64],
+    rays: Rays,
+    width: I64,
+    arrays: tuple[Array, Array],
+    turns: tuple[F32 | None, F32 | None],
+    grids: Mapping[str, Grid],
+    times: tuple[int, float],
+    work: Workspace,
+) -> None:
+    """Write the channels of links of ``width`` rays each; a link's numbers do not depend on which others are near."""
+    tx, rx = arrays
+    ports = times[0] * rx.ports * tx.ports
+    flat = {name: out.reshape(rays.links, ports, -1) for name, out in result.items()}
+    for out in flat.values():
+        out[width == 0] = 0
+    for row in ray_rows(rays, width, 8 * max(ports, *(grid.subcarriers for grid in grids.values())), work):
+        turn = [None if each is None else each[row.links] for each in turns]
+        tx_front = look(tx, row.aod, row.zod, turn[0], work, "tx", row.width)
+        rx_front = look(rx, row.aoa, row.zoa, turn[1], work, "rx", row.width)
+        weights, right = _ray_weights(row, tx_front, rx_front, *times, work)
+        taps = _outer(weights[:, None], right[None], work, "taps").reshape(ports, -1)
+        for name, grid in grids.items():
+            phases = _delay_phases(row.tau, grid, work)[:, 0]
+            for run in row.runs():
+                _products(run, run.of_rays(taps), run.of_rays(phases), flat[name], work)
+
+
+def _products(run: Run, taps: C64, phases: C64, out: C64, work: Workspace) -> None:
+    """Sum over the rays of each link of a run, [M, n, P] and [K, n, P], into its rows of ``out`` [B, M, K]."""
+    size = max(1, PRODUCT_BYTES // (8 * out[0].size))
+    for start in range(0, len(run.links), size):
+        links = run.links[start : start + size]
+        a = taps[:, start : start + size].transpose(1, 0, 2)
+        b = phases[:, start : start + size].transpose(1, 2, 0)
+        if len(links) == 1:
+            np.matmul(a, b, out=out[links[0] : links[0] + 1])
+        else:
+            out[links] = np.matmul(a, b, out=work.c64("products", (len(links), *out.shape[1:])))
 
 
 def _orientation(name: str, value: F32 | None, links: int) -> F32 | None:
@@ -163,58 +218,6 @@ def _orientation(name: str, value: F32 | None, links: int) -> F32 | None:
             f"{name} needs one (alpha, beta, gamma) per link.", where=name, why=f"{list(value.shape)} for {links} links"
         )
     return value
-
-
-def _chunks(rays: Rays, ports: int) -> Iterator[tuple[slice | I64, Rays | None]]:
-    """Some links and their rays at a time. A link's numbers cannot depend on which others share its chunk.
-
-    Ray-traced links have few paths and much padding behind them. It is cut to the next power of two of the link's own
-    number of rays, and links of one width share chunks.
-    """
-    widths = _widths(rays)
-    if widths is None:
-        size = max(1, min(CHUNK_LINKS, CHUNK_BYTES // (8 * ports * rays.taps)))
-        for start in range(0, rays.links, size):
-            chunk = slice(start, min(start + size, rays.links))
-            yield chunk, rays.select(chunk)
-        return
-    for width in np.unique(widths).tolist():
-        links = np.flatnonzero(widths == width)
-        if width == 0:
-            yield links, None
-            continue
-        size = max(1, min(CHUNK_LINKS * max(1, min(8, 32 // width)), CHUNK_BYTES // (8 * ports * width)))
-        for start in range(0, len(links), size):
-            yield links[start : start + size], _cut(rays, links[start : start + size], width)
-
-
-def _widths(rays: Rays) -> I64 | None:
-    """Rays of each link up to the last that is not padding, rounded up: int64 [B]; None where there is nothing to cut.
-
-    Only the link itself decides on its width: rounding must not depend on its neighbours.
-    """
-    if rays.taps != rays.rays or rays.links == 0:
-        return None
-    live = np.zeros(rays.aod.shape, bool)
-    for component in rays.g.reshape(4, *live.shape):
-        live |= component != 0
-    count = np.where(live.any(axis=1), rays.rays - live[:, ::-1].argmax(axis=1), 0)
-    # From 2 on: NumPy takes another way, which rounds differently, through products over a single ray.
-    levels = np.array([0, *(2**i for i in range(1, rays.rays.bit_length())), rays.rays])
-    widths = np.asarray(levels[np.searchsorted(levels, count)])
-    return None if (widths == rays.rays).all() else widths
-
-
-def _cut(rays: Rays, links: I64, width: int) -> Rays:
-    """Some links, first rays only, in memory as a record of that width: other strides round in other ways."""
-
-    def take(array: npt.NDArray[Any], axis: int = 0) -> npt.NDArray[Any]:
-        return np.take(array[..., :width], links, axis=axis)
-
-    return Rays(
-        rays.carrier_hz, take(rays.tau), rays.seg[:width], take(rays.aod), take(rays.zod), take(rays.aoa),
-        take(rays.zoa), take(rays.g, 2), take(rays.nu),
-    )  # fmt: skip
 
 
 def _tap_gains(part: Rays, tx: Front, rx: Front, steps: int, step_s: float, work: Workspace) -> C64:
@@ -236,7 +239,9 @@ def _tap_gains(part: Rays, tx: Front, rx: Front, steps: int, step_s: float, work
     return np.swapaxes(taps.reshape(n, part.taps, -1), 1, 2)
 
 
-def _ray_weights(part: Rays, tx: Front, rx: Front, steps: int, step_s: float, work: Workspace) -> tuple[C64, C64]:
+def _ray_weights(
+    part: Rays | RayRow, tx: Front, rx: Front, steps: int, step_s: float, work: Workspace
+) -> tuple[C64, C64]:
     """Per-ray factors [M, n, P] and [N, n, P] whose product over (M, N) is snapshot × Rx port × Tx port, in order."""
     weights = _polarised(part.g, tx, rx, work)  # [rx pol, tx pol, n, P]
     inner = tx
@@ -321,24 +326,24 @@ def _phasors(x: F64, first: float, step: float, count: int, work: Workspace, nam
     exponentials has its own phase, reduced mod 1 in float64, so that no error is raised to a power.
     """
     out = work.c64(name, (count, *x.shape))
-    turn = work.c64(f"{name}.turn", x.shape)
+    turn, phase = work.c64("turn", x.shape), work.f32("turn.phase", x.shape)
+    cycles, whole = (work.take(f"turn.{part}", x.shape, np.float64) for part in ("cycles", "whole"))
+
+    def turns(factor: float, result: C64) -> None:
+        """exp(j2π·factor·x) into ``result``."""
+        np.multiply(x, factor, out=cycles)
+        np.subtract(cycles, np.rint(cycles, out=whole), out=cycles)
+        np.multiply(cycles, TWO_PI, out=phase, casting="same_kind")
+        cis(phase, result)
+
     if first:
-        _turn(first, x, out[0], work)
+        turns(first, out[0])
     else:
         out[0] = 1.0
     done = 1
     while done < count:
         more = min(done, count - done)
-        _turn(step * done, x, turn, work)
+        turns(step * done, turn)
         np.multiply(out[:more], turn, out=out[done : done + more])
         done += more
     return out
-
-
-def _turn(factor: float, x: F64, out: C64, work: Workspace) -> None:
-    """exp(j2π·factor·x) into ``out``."""
-    cycles: F64 = np.multiply(x, factor, out=work.take("turn.cycles", x.shape, np.float64))
-    cycles -= np.rint(cycles, out=work.take("turn.rint", x.shape, np.float64))
-    phase = work.f32("turn.phase", x.shape)
-    np.multiply(cycles, TWO_PI, out=phase, casting="same_kind")
-    cis(phase, out)

@@ -40,7 +40,7 @@ def los_state(inter: F32, valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.int8]:
 
     DeepMIMO's own ``los`` looks at path 0 only, which is the strongest and need not be the direct one.
     """
-    direct = (np.where(valid, inter, 1) == 0).any(axis=1)
+    direct = (valid & (inter == 0)).any(axis=1)
     return np.where(direct, 1, np.where(valid.any(axis=1), 0, -1)).astype(np.int8)
 
 
@@ -86,7 +86,12 @@ class PathConversion:
     scale: float = 1.0
 
     def rays(
-        self, paths: Matrices, add_phase: npt.NDArray[np.bool_], velocity: Mapping[str, F32], width: int | None = None
+        self,
+        paths: Matrices,
+        valid: npt.NDArray[np.bool_],
+        add_phase: npt.NDArray[np.bool_],
+        velocity: Mapping[str, F32],
+        width: int | None = None,
     ) -> Rays:
         """Rays of n links.
 
@@ -94,6 +99,8 @@ class PathConversion:
         ----------
         paths : mapping of str to float32 ndarray [n, P]
             Rows of the path matrices in DeepMIMO's units.
+        valid : bool ndarray [n, P]
+            From :func:`valid_paths`. Most places of the matrices hold no path: only those that do are computed.
         add_phase : bool ndarray [n]
             Links whose scenario lacks the carrier phase.
         velocity : mapping
@@ -106,40 +113,42 @@ class PathConversion:
         Rays
             One ray per tap, valid paths first and in the files' order, padding behind.
         """
-        valid = valid_paths(paths)
         counts = valid.sum(axis=1)
         size = max(1, int(counts.max(initial=0))) if width is None else width
-        if (valid[:, 1:] > valid[:, :-1]).any():  # holes: paths move up
-            order = np.argsort(~valid, axis=1, kind="stable")
-            paths = {name: np.take_along_axis(value, order, axis=1) for name, value in paths.items()}
-        valid = np.arange(size) < counts[:, None]
-        value = {name: _padded(array, valid) for name, array in paths.items()}
+        link, there = np.repeat(np.arange(len(valid)), counts), np.flatnonzero(valid)
+        # Paths move up where there are holes before them.
+        place = link * size + np.arange(len(there)) - np.repeat(np.cumsum(counts) - counts, counts)
 
-        tau = value["delay"]
+        def padded(values: npt.NDArray[Any], dtype: type[np.generic] = np.float64) -> npt.NDArray[Any]:
+            out = np.zeros(len(valid) * size, dtype)
+            out[place] = values
+            return out.reshape(len(valid), size)
+
+        value = {name: array.reshape(-1)[there].astype(np.float64) for name, array in paths.items() if name != "inter"}
         angle = {name: np.radians(value[name]) for name in ("aod_az", "aod_el", "aoa_az", "aoa_el")}
-        cycles = value["phase"] / 360.0 + add_phase[:, None] * self._carrier_cycles(tau)
+        cycles = value["phase"] / 360.0 + add_phase[link] * self._carrier_cycles(value["delay"])
+        amplitude = self.scale * 10.0 ** (value["power"] / 20.0)
         if self.corner is not None:
-            cycles += corner_phase(self.corner[0], angle["aod_az"], angle["aod_el"])
-            cycles += corner_phase(self.corner[1], angle["aoa_az"], angle["aoa_el"])
+            cycles, amplitude = padded(cycles), padded(amplitude)
+            for array, end in zip(self.corner, ("aod", "aoa"), strict=True):
+                cycles += corner_phase(array, padded(angle[f"{end}_az"]), padded(angle[f"{end}_el"]))
         turn = 2 * np.pi * (cycles - np.rint(cycles))  # mod 1 in double precision: thousands of cycles lie behind
-        amplitude = np.where(valid, self.scale * 10.0 ** (value["power"] / 20.0), 0.0)
-        g = np.zeros((2, 2, *valid.shape), np.complex64)
-        g[0, 0].real, g[0, 0].imag = amplitude * np.cos(turn), amplitude * np.sin(turn)
-
-        nu = self._doppler(angle, velocity, valid)
+        g = np.zeros((2, 2, len(valid), size), np.complex64)
+        parts = amplitude * np.cos(turn), amplitude * np.sin(turn)
+        g[0, 0].real, g[0, 0].imag = parts if self.corner is not None else map(padded, parts)
         single = {
             "aod": angle["aod_az"],
             "zod": _zenith(angle["aod_el"]),
             "aoa": angle["aoa_az"],
             "zoa": _zenith(angle["aoa_el"]),
-            "nu": nu,
+            "nu": self._doppler(angle, velocity, link),
         }
         return Rays(
             carrier_hz=self.carrier_hz,
-            tau=tau,
+            tau=padded(value["delay"]),
             seg=(1,) * size,
             g=g,
-            **{name: array.astype(np.float32) for name, array in single.items()},
+            **{name: padded(values, np.float32) for name, values in single.items()},
         )
 
     def _carrier_cycles(self, tau: F64) -> F64:
@@ -151,29 +160,21 @@ class PathConversion:
         phase = phase - two_pi * np.floor(phase * one)
         return np.asarray(phase, dtype=np.float64) / (2 * np.pi)
 
-    def _doppler(self, angle: Mapping[str, F64], velocity: Mapping[str, F32], valid: npt.NDArray[np.bool_]) -> F64:
+    def _doppler(self, angle: Mapping[str, F64], velocity: Mapping[str, F32], link: npt.NDArray[np.int64]) -> F64:
         """Doppler shift ν = (r_tx·v_tx + r_rx·v_rx)/λ in Hz: moving along a direction away from one's end approaches.
 
         DeepMIMO 4.0's own ``doppler`` of moving receivers negates the spherical coordinates instead of the vector.
         """
-        nu = np.zeros(valid.shape)
+        nu = np.zeros(len(angle["aod_az"]))
         for end, kind in (("tx", "aod"), ("rx", "aoa")):
-            v = velocity[end].astype(np.float64)[:, None]
-            if v.any():
+            if velocity[end].any():
+                v = velocity[end].astype(np.float64)[link]
                 azimuth, zenith = angle[f"{kind}_az"], angle[f"{kind}_el"]
                 horizontal = np.cos(azimuth) * v[..., 0] + np.sin(azimuth) * v[..., 1]
                 nu += (np.sin(zenith) * horizontal + np.cos(zenith) * v[..., 2]) * self.carrier_hz / SPEED_OF_LIGHT
-        return np.where(valid, nu, 0.0)
-
-
-def _padded(array: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> F64:
-    """The first columns in double precision, 0 where there is no path."""
-    out = np.zeros(valid.shape)
-    width = min(array.shape[1], valid.shape[1])
-    np.copyto(out[:, :width], array[:, :width], where=valid[:, :width])
-    return out
+        return nu
 
 
 def _zenith(angle: F64) -> F64:
-    """Zenith in [0, π] against the rounding of degrees; padding included."""
+    """Zenith in [0, π] against the rounding of degrees."""
     return np.clip(angle, 0.0, np.pi)

@@ -94,8 +94,9 @@ class DeepMimoSession(Session):
         paths, where = self._gather(links)
         velocity = self._velocities(block, links)
         width = self._params.max_paths if self._params.store_rays else None
-        rays = self._convert.rays(paths, where.pop("add_phase").astype(bool), velocity, width)
-        arrays: Arrays = {**where, **self._labels(paths, rays), "ue_velocity": velocity["rx"], "ue_id": links.user}
+        valid = valid_paths(paths)
+        rays = self._convert.rays(paths, valid, where.pop("add_phase").astype(bool), velocity, width)
+        arrays: Arrays = {**where, **_labels(paths, valid), "ue_velocity": velocity["rx"], "ue_id": links.user}
         if self._params.store_rays:
             arrays |= rays.to_arrays()
         return rays, arrays
@@ -115,26 +116,30 @@ class DeepMimoSession(Session):
         runs = list(self._runs(links))
         stored = [self._scenarios[scene].matrices(pair) for _, scene, pair in runs]
         n, width = len(links.row), min(self._params.max_paths, max(part["power"].shape[1] for part in stored))
-        paths: dict[str, F32] = {name: np.full((n, width), np.nan, np.float32) for name in MATRICES}
         where: Arrays = {name: np.zeros((n, 3), np.float32) for name in ("ue_position", "bs_position")}
         where |= {name: np.zeros(n, np.int32) for name in ("scene", "site", "bs_id", "snapshot", "add_phase")}
         for (at, scene, pair), matrices in zip(runs, stored, strict=True):
             scenario, rows = self._scenarios[scene], links.row[at]
-            for name, target in paths.items():
-                part = matrices[name][rows, :width]
-                target[at, : part.shape[1]] = part
             where["ue_position"][at], where["bs_position"][at] = matrices["rx_pos"][rows], matrices["tx_pos"]
             where["scene"][at], where["snapshot"][at] = scene, pair.snapshot
             where["site"][at] = self._sites.of(scene, _first(scenario, pair)["rx_pos"][rows])
             where["bs_id"][at] = scenario.transmitters.index((pair.tx_set, pair.tx_point))
             where["add_phase"][at] = self._adds_phase(scenario)
+        found = [_rows(matrices, links.row[at], width) for (at, _, _), matrices in zip(runs, stored, strict=True)]
+        if len(found) == 1:
+            return found[0], where
+        paths: dict[str, F32] = {name: np.full((n, width), np.nan, np.float32) for name in MATRICES}
+        for (at, _, _), part in zip(runs, found, strict=True):
+            for name, values in part.items():
+                paths[name][at, : values.shape[1]] = values
         return paths, where
 
     def _adds_phase(self, scenario: Scenario) -> bool:
         return adds_carrier_phase(self._params.carrier_phase, self._params.convention, scenario.raytracer)
 
     def _runs(self, links: Links) -> Iterator[tuple[npt.NDArray[np.intp], int, Pair]]:
-        for number in np.unique(links.pair).tolist():
+        # As many as there are pairs: counting them costs a tenth of sorting the links.
+        for number in np.flatnonzero(np.bincount(links.pair)).tolist():
             yield np.flatnonzero(links.pair == number), *self._pairs[number]
 
     def _velocities(self, block: Block, links: Links) -> dict[str, F32]:
@@ -157,16 +162,19 @@ class DeepMimoSession(Session):
         speed, heading = rng.uniform(*self._params.speed_kmh, users) / 3.6, rng.uniform(-np.pi, np.pi, users)
         return np.stack([speed * np.cos(heading), speed * np.sin(heading), np.zeros(users)], -1).astype(np.float32)
 
-    def _labels(self, paths: dict[str, F32], rays: Rays) -> Arrays:
-        valid = valid_paths(paths)
-        los = los_state(paths["inter"], valid)
-        power = np.where(valid, 10.0 ** (paths["power"].astype(np.float64) / 10), 0.0)
-        direct = np.where(paths["inter"] == 0, power, 0.0).max(axis=1)
-        total = power.sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):  # −inf and NaN are the documented missing values
-            gain = 10 * np.log10(total)
-            k_factor = np.where(los == 1, 10 * np.log10(direct / (total - direct)), np.nan)
-        return {"los": los, "path_gain_db": gain.astype(np.float32), "k_factor_db": k_factor.astype(np.float32)}
+
+def _labels(paths: dict[str, F32], valid: npt.NDArray[np.bool_]) -> Arrays:
+    """LoS state, path gain and K factor."""
+    los = los_state(paths["inter"], valid)
+    there, power = np.flatnonzero(valid), np.zeros(valid.shape)
+    power.reshape(-1)[there] = 10.0 ** (paths["power"].reshape(-1)[there].astype(np.float64) / 10)
+    total, k_factor = power.sum(axis=1), np.full(len(los), np.nan)
+    seen = np.flatnonzero(los == 1)
+    direct = np.where(paths["inter"][seen] == 0, power[seen], 0.0).max(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):  # −inf is the documented missing value
+        gain = 10 * np.log10(total)
+        k_factor[seen] = 10 * np.log10(direct / (total[seen] - direct))
+    return {"los": los, "path_gain_db": gain.astype(np.float32), "k_factor_db": k_factor.astype(np.float32)}
 
 
 def conversion(params: DeepMimoParams) -> PathConversion:
@@ -206,6 +214,11 @@ def list_links(params: DeepMimoParams, scenarios: Sequence[Scenario]) -> Links:
         first_pair += len(number)
     pairs, rows, numbers = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Links(pairs, rows, numbers, users)
+
+
+def _rows(matrices: dict[str, F32], rows: I32, width: int) -> dict[str, F32]:
+    """Some users' first paths."""
+    return {name: matrices[name].take(rows, axis=0)[:, :width] for name in MATRICES}
 
 
 def _active(scenario: Scenario, pair: Pair, max_paths: int) -> npt.NDArray[np.bool_]:

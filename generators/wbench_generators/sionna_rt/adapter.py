@@ -52,22 +52,26 @@ def to_rays(paths: TracedPaths, links: npt.NDArray[np.int64] | None = None, *, a
     Rays
         B links, as many rays as the largest number of paths among them, the others padded.
     """
-    part = paths if links is None else paths.take(links)
-    size = max(1, int(part.count.max(initial=0)))
-    valid = np.arange(size) < part.count[:, None]
-    tau = part.tau.astype(np.float64)
-    cycles = tau * part.carrier_hz
-    g = part.a * np.exp(-2j * np.pi * (cycles - np.rint(cycles))).astype(np.complex64)
-    if not absolute:
-        tau = tau - np.repeat(first_delay(part), part.count)
+    count = paths.count if links is None else paths.count[links]
+    size, ends = max(1, int(count.max(initial=0))), np.cumsum(count)
+    column = np.arange(count.sum()) - np.repeat(ends - count, count)
+    place = np.repeat(np.arange(len(count)) * size, count) + column
+    chosen = slice(None) if links is None else np.repeat(paths.start[links], count) + column
 
     def padded(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        out = np.zeros((*values.shape[:-1], *valid.shape), dtype=values.dtype)
-        out[..., valid] = values
-        return out
+        rows = values.reshape(-1, values.shape[-1])
+        out = np.zeros((len(rows), len(count) * size), dtype=values.dtype)
+        for target, row in zip(out, rows, strict=True):
+            target[place] = row[chosen]
+        return out.reshape(*values.shape[:-1], len(count), size)
 
-    aod, zod, aoa, zoa = padded(part.angles)
-    return Rays(part.carrier_hz, padded(tau), (1,) * size, aod, zod, aoa, zoa, padded(g), padded(part.doppler))
+    tau = paths.tau.astype(np.float64)
+    if not absolute:
+        tau = tau - np.repeat(first_delay(paths), paths.count)
+    aod, zod, aoa, zoa = padded(paths.angles)
+    return Rays(
+        paths.carrier_hz, padded(tau), (1,) * size, aod, zod, aoa, zoa, padded(paths.gain), padded(paths.doppler)
+    )
 
 
 def ray_specs(count: int, depth: int) -> tuple[ArraySpec, ...]:

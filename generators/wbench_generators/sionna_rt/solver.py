@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,13 @@ class TracedPaths:
         user = np.repeat(np.arange(len(self.count)), self.count)
         direct = (self.interactions == 0).all(axis=0)
         return np.asarray(np.bincount(user[direct], minlength=len(self.count)) > 0)
+
+    @cached_property
+    def gain(self) -> npt.NDArray[np.complex64]:
+        """``a · exp(−j2πf_cτ)``, the phase in double precision: complex64 [2, 2, N]; groups of users share it."""
+        cycles = self.tau.astype(np.float64) * self.carrier_hz
+        turn = np.exp(-2j * np.pi * (cycles - np.rint(cycles))).astype(np.complex64)
+        return np.asarray(self.a * turn)
 
     def keep(self, users: npt.NDArray[np.bool_]) -> TracedPaths:
         """The same users; those that are not marked lose their paths."""
@@ -313,7 +321,8 @@ def read_paths(paths: Any, carrier_hz: float, depth: int) -> TracedPaths:
     n, size = valid.shape
     where = np.flatnonzero(valid)
     tau = paths.tau.numpy()[:, 0].reshape(-1)[where].astype(np.float32)
-    order = np.lexsort((tau, where // max(1, size)))
+    # By user, then delay: one stable sort of whole numbers, as delays are not negative and their bits then count up.
+    order = np.argsort(where // max(1, size) << 32 | tau.view(np.uint32).astype(np.int64), kind="stable")
     where, tau = where[order], tau[order]
     user, place = where // max(1, size), where % max(1, size)
 
