@@ -42,10 +42,10 @@ def test_wifo_as_its_loader_opens_it(moving, tmp_path, monkeypatch, limit):
     path = export_dataset(dataset, tmp_path / "X_test.mat", layout="wifo", rx=1).path
     loaded = hdf5storage.loadmat(str(path))
     found = np.array(loaded["X_val"], dtype=complex)
-    assert found.shape == (SAMPLES, 16, 24, 4)  # [N, T, K, antenna]
+    assert found.shape == (SAMPLES, 16, 4, 24)  # [N, T, antenna, K]
     one = arrays["channel"][:, :, 1]
     np.testing.assert_allclose(loaded["scale"][:, 0], rms(one), rtol=1e-6)
-    expected = one.transpose(0, 1, 3, 2).astype(complex)
+    expected = one.astype(complex)
     np.testing.assert_allclose(found * loaded["scale"][:, 0, None, None, None], expected, rtol=1e-6)
     power = rms(found)
     np.testing.assert_allclose(power[np.arange(SAMPLES) != 5], 1.0, rtol=1e-6)
@@ -124,7 +124,7 @@ def test_normalisation_can_be_chosen(square, tmp_path):
     raw = export_dataset(dataset, tmp_path / "raw.npz", layout="wifo", file_format="npz", normalise="none").path
     unit = export_dataset(dataset, tmp_path / "unit.npz", layout="lwm", normalise="sample").path
     with np.load(raw) as data:
-        np.testing.assert_array_equal(data["X_val"], arrays["channel"][:, :, 0].swapaxes(-1, -2))
+        np.testing.assert_array_equal(data["X_val"], arrays["channel"][:, :, 0])
     with np.load(unit) as data:
         np.testing.assert_allclose(np.delete(rms(data["channels"]), 5), 1, rtol=1e-6)
 

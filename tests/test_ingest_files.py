@@ -34,7 +34,7 @@ N = 21
 @pytest.fixture(scope="module")
 def csi():
     rng = np.random.default_rng(3)
-    values = rng.standard_normal((N, 6, 8, 4)) + 1j * rng.standard_normal((N, 6, 8, 4))  # [N, T, K, antenna]
+    values = rng.standard_normal((N, 6, 4, 8)) + 1j * rng.standard_normal((N, 6, 4, 8))  # [N, T, antenna, K]
     values[7] = 0
     return values
 
@@ -66,7 +66,7 @@ def test_wifo(tmp_path, csi, save):
     channel = group["channel"]
     assert channel.metadata.dimension_names == ("sample", "time", "rx", "tx", "subcarrier")
     assert channel.shape == (N, 6, 1, 4, 8)
-    np.testing.assert_array_equal(channel[:], csi.transpose(0, 1, 3, 2)[:, :, None].astype(np.complex64))
+    np.testing.assert_array_equal(channel[:], csi[:, :, None].astype(np.complex64))
     los = group["los"][:]
     assert los[7] == -1  # zero channel ⇔ −1, as the engine has it
     assert set(np.delete(los, 7)) == {-128}
@@ -131,7 +131,7 @@ def test_xarray_opens_an_ingested_dataset(tmp_path, csi):
         warnings.simplefilter("ignore")  # zarr's own, about parts of the format that are not settled
         data = xarray.open_zarr(path)
     assert data["channel"].dims == ("sample", "time", "rx", "tx", "subcarrier")
-    np.testing.assert_array_equal(data["channel"].values[2, :, 0], csi[2].swapaxes(-1, -2).astype(np.complex64))
+    np.testing.assert_array_equal(data["channel"].values[2, :, 0], csi[2].astype(np.complex64))
     assert data.attrs["unknown"]
 
 
@@ -171,7 +171,7 @@ def test_plain_hdf5_is_not_turned(tmp_path, csi):
     with h5py.File(tmp_path / "a.mat", "w") as file:
         file["X_val"] = csi
     dataset = ingest("wifo", tmp_path / "a.mat", tmp_path / "a.zarr").open()
-    np.testing.assert_array_equal(dataset.read("channel", [3])[0, 2, 0, 1], csi[3, 2, :, 1].astype(np.complex64))
+    np.testing.assert_array_equal(dataset.read("channel", [3])[0, 2, 0, 1], csi[3, 2, 1].astype(np.complex64))
 
 
 # --- bad input -----------------------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def _single(layout: str, what: str, size: int, option: str) -> None:
 def _wifo(shape: Shape) -> tuple[int, ...]:
     time, rx, tx, subcarriers = shape
     _single("wifo", "receive antennas", rx, "rx")
-    return time, subcarriers, tx
+    return time, tx, subcarriers
 
 
 def _matrix(layout: str, shape: Shape) -> tuple[int, int]:
@@ -142,13 +142,13 @@ LAYOUTS: dict[str, Layout] = {
         Layout("wbench", "every array of the dataset, under its own name", ("hdf5", "mat", "npz")),
         Layout(
             "wifo",
-            "WiFo: X_val, complex [N, T, K, antenna]",
+            "WiFo: X_val, complex [N, T, antenna, K]",
             ("mat", "hdf5", "npz"),
             "X_val",
-            ("sample", "time", "subcarrier", "tx"),
+            ("sample", "time", "tx", "subcarrier"),
             "sample",
             shape=_wifo,
-            convert=lambda channel: channel[:, :, 0].swapaxes(-1, -2),
+            convert=lambda channel: channel[:, :, 0],
         ),
         Layout(
             "csinet",

@@ -108,11 +108,11 @@ def _los(values: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
 
 def _check_wifo(variable: MatVariable) -> None:
     if len(variable.shape) != 4 or 0 in variable.shape:
-        raise _wrong("WiFo", variable, "[N, T, K, antenna]")
+        raise _wrong("WiFo", variable, "[N, T, antenna, K]")
 
 
 def _wifo_arrays(variable: MatVariable) -> tuple[ArraySpec, ...]:
-    _, time, subcarriers, antennas = variable.shape
+    _, time, antennas, subcarriers = variable.shape
     return (channel_spec("channel", time, 1, antennas, subcarriers), _LOS)
 
 
@@ -120,7 +120,7 @@ def _wifo(rows: npt.NDArray[Any]) -> Arrays:
     if rows.dtype.kind != "c":
         raise SpecError("WiFo's channels are complex.", why=f"the variable is {rows.dtype}")
     _finite(rows, "The channel")
-    channel = np.ascontiguousarray(rows.swapaxes(-1, -2)[:, :, None], dtype=np.complex64)
+    channel = np.ascontiguousarray(rows[:, :, None], dtype=np.complex64)
     return {"channel": channel, "los": _los(channel)}
 
 
