@@ -54,7 +54,7 @@ def test_export_of_a_part_of_a_task(lab, tmp_path, wbench, part):
     assert wbench("export", path, *arguments)[0] == 0
     found = scipy.io.loadmat(out)
     np.testing.assert_array_equal(found["sample"].ravel(), lab.task("time").ids(part))
-    assert found["X_val"].shape[1:] == (6, 8, 4)
+    assert found["X_val"].shape[1:] == (6, 4, 8)
 
 
 @pytest.mark.parametrize(
