@@ -1,8 +1,9 @@
 """The model contract: predictors, embedders and codecs. Classical methods and networks are all models.
 
-A model is found by registry name (``wbench/hold``), as ``package.module:Class`` or as ``./file.py:Class``. The life of
-a model in the harness is: construct without arguments, :meth:`Model.supports`, :meth:`Model.setup`, :meth:`Model.fit`
-(only if ``info.trains``), then prediction, in batches of any size and order.
+A model is found by registry name (``wbench/hold``), as ``package.module:Class``, as ``./file.py:Class``, or as a folder
+with ``model.toml`` (:mod:`wbench.model_folder`). The life of a model in the harness is: construction (without
+arguments, or with those of its folder), :meth:`Model.supports`, :meth:`Model.accepts`, :meth:`Model.setup`,
+:meth:`Model.move`, :meth:`Model.fit` (only if ``info.trains``), then prediction, in batches of any size and order.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wbench import registry
-from wbench.digest import file_digest
-from wbench.errors import PluginError, UsageError
+from wbench.digest import file_digest, value_digest
+from wbench.errors import PluginError, UsageError, WBenchError
+from wbench.model_folder import ModelFolder, find_folder, paths_digest, read_folder
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import TaskSpec
 from wbench.tuning import Search
@@ -55,7 +57,7 @@ class ModelInfo:
     name : str
         ``organisation/model``.
     revision : str
-        Raised whenever its predictions can change; of a file model, a digest of the file if left empty.
+        Raised whenever its predictions can change; if left empty, a digest of its source file and its weights.
     kind : str
         ``trivial``, ``classical``, ``control`` (random features), ``network``, ``foundation`` or ``user``.
     summary, source, licence : str
@@ -68,6 +70,8 @@ class ModelInfo:
         Number of parameters (0 where the notion does not apply).
     pretraining : tuple of str
         Datasets and scenarios seen in pre-training.
+    pretraining_samples : int
+        Number of samples seen there, each counted once (0: none, or not known).
     overlap : str
         Declared overlap of pre-training with the benchmark: ``none``, ``generator``, ``scenario``, ``dataset``.
     """
@@ -82,6 +86,7 @@ class ModelInfo:
     stochastic: bool = False
     parameters: int = 0
     pretraining: tuple[str, ...] = ()
+    pretraining_samples: int = 0
     overlap: Overlap = "none"
 
 
@@ -128,15 +133,27 @@ class Model(ABC):
     info: ClassVar[ModelInfo]
     #: What :meth:`fit` chose on validation, and from what (:mod:`wbench.tuning`); empty if it chose nothing.
     searches: Sequence[Search] = ()
+    #: Files and folders that its answers hang on besides its code, such as weights: part of an empty revision.
+    files: Sequence[Path] = ()
 
     def supports(self, spec: TaskSpec) -> str | None:
         """None if the model can do the task, else the reason why not (shown as "n/a")."""
+        return None
+
+    def accepts(self, meta: ChannelMeta) -> str | None:
+        """None if the model takes samples of these shapes, else the reason why not (shown as "n/a").
+
+        A network for 64 antennas says so here of a task with 32, unless it crops, pads or resamples by a declared rule.
+        """
         return None
 
     def setup(self, spec: TaskSpec, meta: ChannelMeta) -> None:
         """Learn the task's shapes and numerology; called once before anything else. Keeps both by default."""
         self.spec = spec
         self.meta = meta
+
+    def move(self, device: str) -> None:  # noqa: B027 (most models know the CPU only)
+        """Go to ``cpu``, ``cuda`` or ``cuda:1``; called after :meth:`setup`, and only for devices that are there."""
 
     def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:  # noqa: B027 (a model need not train)
         """Fit to the training part; ``val`` is for choices such as a regulariser. Called only if ``info.trains``."""
@@ -203,6 +220,10 @@ class TorchEmbedder(Embedder):
     def forward_tokens(self, inputs: dict[str, Tensor]) -> Tensor:
         """Tokens [n, token, d] of tensors as :meth:`inputs` names them, through :attr:`module`, with gradients."""
 
+    def move(self, device: str) -> None:
+        """Move :attr:`module`."""
+        self.module.to(device)
+
     def layers(self) -> Sequence[nn.Module]:
         """The network in the order of its layers, for tuning the last n of them.
 
@@ -247,48 +268,83 @@ class Codec(Model):
         """Function from payloads to the reconstruction, complex [n, *meta.shape]."""
 
 
-def load_model(reference: str) -> Model:
-    """Construct a model from a registry name, ``package.module:Class`` or ``./file.py:Class``.
+#: What :func:`load_model` takes for a model.
+KINDS: tuple[type[Model], ...] = (Predictor, Embedder, Codec)
+
+
+def load_model(reference: str, among: tuple[type[Model], ...] = KINDS) -> Model:
+    """Construct a model from a registry name, ``package.module:Class``, ``./file.py:Class`` or a folder.
 
     A class without an ``info`` gets one with its own name, which trains if there is a ``fit``. An empty revision
-    becomes a digest of its source file.
+    becomes a digest of its source file, and of its weights and parameters if it has any. ``among`` are the base
+    classes that count as models here.
 
     Raises
     ------
     UnknownNameError
         No model of that name; near names are suggested.
-    MissingDependencyError
-        A package that it needs is not installed.
+    MissingError
+        A package that it needs is not installed, or the weights that a folder names are not there.
     UsageError
-        A file without a class.
+        A file without a class, a folder without or with a wrong ``model.toml``.
     PluginError
         The file or class cannot be imported, constructed, is not a model, or has a ``fit`` that would not be called.
     """
     if reference.endswith(".py"):
         step = f"{reference}:MyModel"
         raise UsageError(f"{reference!r} names a file, but no class in it.", next_step=step)
-    found = registry.import_reference(reference) if ":" in reference else registry.load("model", reference)
-    if not (isinstance(found, type) and issubclass(found, (Predictor, Embedder, Codec))):
-        raise PluginError(
-            f"{reference!r} is not a model.",
-            why="a model is a subclass of wbench.Predictor, wbench.Embedder or wbench.Codec",
-        )
-    missing = sorted(getattr(found, "__abstractmethods__", ()))
-    if missing:
-        raise PluginError(f"{found.__name__} is not complete.", where=reference, why=f"missing {', '.join(missing)}()")
+    path = find_folder(reference)
+    folder = None if path is None else read_folder(path)
+    target = reference if folder is None else folder.reference
+    found = _model_class(target, among)
     try:
-        model = found()
+        model = found(**({} if folder is None else folder.arguments))
+    except WBenchError:
+        raise
     except (Exception, SystemExit) as error:
-        raise PluginError("The model cannot be constructed.", where=reference, why=f"{error!r}") from error
-    fits = found.fit is not Model.fit
+        takes = f"it takes {inspect.signature(found)}" if isinstance(error, TypeError) and folder is not None else None
+        why = f"{error!r}"
+        raise PluginError("The model cannot be constructed.", where=reference, why=why, next_step=takes) from error
+    fits = _writes_fit(found)
     info = getattr(model, "info", None) or ModelInfo(f"local/{found.__name__}", trains=fits)
     if not isinstance(info, ModelInfo):
         raise PluginError("info must be a wbench.ModelInfo.", where=reference, why=f"it is {type(info).__name__}")
-    if fits and not info.trains:
+    if folder is not None:
+        info = replace(info, **folder.table.info.model_dump(exclude_none=True))
+    if fits and not info.trains and (folder is None or folder.weights is None):
         step = "set trains=True in its ModelInfo, or remove fit()"
         raise PluginError("fit() would never be called.", where=reference, why="info.trains is False", next_step=step)
-    model.info = info if info.revision else replace(info, revision=source_digest(found))  # type: ignore[misc]
+    model.info = replace(info, revision=_revision(model, info, folder))  # type: ignore[misc]
     return model
+
+
+def _model_class(reference: str, among: tuple[type[Model], ...]) -> type[Model]:
+    """The class of a reference, checked as far as a class can be."""
+    found = registry.import_reference(reference) if ":" in reference else registry.load("model", reference)
+    if not (isinstance(found, type) and issubclass(found, among)):
+        kinds = " or ".join(f"wbench.{kind.__name__}" for kind in among)
+        raise PluginError(f"{reference!r} is not a model.", why=f"a model is a subclass of {kinds}")
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise PluginError(f"{found.__name__} is not complete.", where=reference, why=f"missing {', '.join(missing)}()")
+    return found
+
+
+def _writes_fit(found: type[Model]) -> bool:
+    """Whether a ``fit`` is there to be called; that of an adapter only is if the model says that it trains."""
+    owner = next(one for one in found.__mro__ if "fit" in vars(one))
+    return owner is not Model and not owner.__module__.startswith("wbench.adapters.")
+
+
+def _revision(model: Model, info: ModelInfo, folder: ModelFolder | None) -> str:
+    """What is declared; else a digest of code, parameters and weights."""
+    if folder is not None and folder.table.info.revision:
+        return info.revision
+    code = info.revision or source_digest(type(model))
+    if folder is not None and folder.arguments:
+        return folder.revision(code, model.files)
+    files = list(model.files)
+    return value_digest([code, paths_digest(files)])[7:19] if files and not info.revision else code
 
 
 def source_digest(found: type) -> str:
