@@ -19,7 +19,7 @@ KEPT = Path(__file__).parent / "sections"
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 SECTIONS = (
     *("sionna", "rt", "deepmimo", "cost2100", "quadriga", "loading"),
-    *("scale", "evaluate", "start", "prediction", "baselines"),
+    *("scale", "evaluate", "start", "prediction", "baselines", "board"),
 )
 
 HEAD = """# Performance

@@ -1,42 +1,54 @@
 """Charts as inline SVG, drawn here: no library, no script, the same bytes for the same numbers.
 
 Every chart has a title and a description, and the page has the same numbers as a table. Colours come from the style
-sheet's classes, so charts follow light and dark; shapes and dashes carry the same meaning as colours. Each chart is
+sheet's classes, so charts follow light and dark; shapes and dashes carry the same meaning as colours. A large chart is
 drawn twice, wide and narrow, and the style sheet shows the one that fits: scaling one drawing would scale its text.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from markupsafe import Markup, escape
 
-from wbench_leaderboard.text import number
+__all__ = ["MAX_SERIES", "Chart", "Series", "both_widths", "draw", "log_ticks", "nice_ticks"]
 
-__all__ = ["Dot", "Series", "both_widths", "curves", "dot_plot", "nice_ticks"]
-
-WIDE, NARROW = 960, 360
-
-
-@dataclass(frozen=True)
-class Dot:
-    """One row of a dot plot. ``role``: ``model``, ``classical``, ``trivial`` or ``control``."""
-
-    label: str
-    value: float
-    low: float | None
-    high: float | None
-    role: str
+MAX_SERIES = 6
+Shape = Literal["wide", "narrow", "small"]
 
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a curve chart: points (x, y, low or None, high or None) in ascending x."""
+    """One line of a chart: points (x, y, low or None, high or None) in ascending x.
+
+    ``role`` names a kind of model whose mark and colour the points take instead of the line's own; ``joined`` draws the
+    line, ``dots`` the points.
+    """
 
     label: str
     points: tuple[tuple[float, float, float | None, float | None], ...]
+    role: str = ""
+    joined: bool = True
+    dots: bool = True
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What a chart shows.
+
+    ``marks`` are places and labels of the x axis, ascending; they span the axis. ``notes`` are texts beside points.
+    """
+
+    title: str
+    desc: str
+    x: str
+    y: str
+    series: tuple[Series, ...]
+    marks: tuple[tuple[float, str], ...]
+    notes: tuple[tuple[float, float, str], ...] = ()
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -52,16 +64,25 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(i * step, decimals) for i in range(first, last + 1)]
 
 
-def both_widths(wide: Markup, narrow: Markup) -> Markup:
-    """Put the wide and the narrow drawing of one chart side by side; the style sheet shows one of them."""
-    return Markup('<div class="chart-wide">{}</div><div class="chart-narrow">{}</div>').format(wide, narrow)
+def log_ticks(values: Iterable[float]) -> list[float]:
+    """Exponents of ten that cover positive values, at least two."""
+    exponents = [math.log10(value) for value in values]
+    first, last = math.floor(min(exponents) + 1e-9), math.ceil(max(exponents) - 1e-9)
+    return [float(e) for e in range(first, max(last, first + 1) + 1)]
 
 
-def _svg(uid: str, width: float, height: float, title: str, desc: str, parts: Iterable[Markup]) -> Markup:
+def both_widths(chart: Chart, uid: str) -> Markup:
+    """Draw a chart wide and narrow; the style sheet shows one of them."""
+    return Markup('<div class="chart-wide">{}</div><div class="chart-narrow">{}</div>').format(
+        draw(chart, f"{uid}-w", "wide"), draw(chart, f"{uid}-n", "narrow")
+    )
+
+
+def _svg(uid: str, width: float, height: float, chart: Chart, parts: Iterable[Markup]) -> Markup:
     head = Markup(
         '<svg class="chart" role="img" aria-labelledby="{0}-t {0}-d" viewBox="0 0 {1} {2}" '
         'xmlns="http://www.w3.org/2000/svg"><title id="{0}-t">{3}</title><desc id="{0}-d">{4}</desc>\n'
-    ).format(uid, f"{width:g}", f"{height:g}", title, desc)
+    ).format(uid, f"{width:g}", f"{height:g}", chart.title, chart.desc)
     return head + Markup("\n").join(parts) + Markup("\n</svg>")
 
 
@@ -80,9 +101,11 @@ OUTLINES: dict[str, tuple[tuple[float, float], ...]] = {
     "down": ((0, 1.25), (1.2, -0.95), (-1.2, -0.95)),
     "bar": ((-0.55, -1.35), (0.55, -1.35), (0.55, 1.35), (-0.55, 1.35)),
 }
+ROLE_SHAPES = {"model": "circle", "control": "up", "classical": "square", "trivial": "diamond", "paper": "down"}
+SERIES_SHAPES = ("circle", "square", "up", "diamond", "down", "bar")
 
 
-def _mark(x: float, y: float, shape: str, name: str, r: float = 5.0) -> Markup:
+def _mark(x: float, y: float, shape: str, name: str, r: float = 4.5) -> Markup:
     """Draw a marker. Shapes differ so that colour is never the only difference."""
     if shape == "circle":
         return Markup(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{r:g}" class="{name}"/>')
@@ -90,127 +113,112 @@ def _mark(x: float, y: float, shape: str, name: str, r: float = 5.0) -> Markup:
     return Markup(f'<polygon points="{points}" class="{name}"/>')
 
 
-ROLE_SHAPES = {"model": "circle", "control": "up", "classical": "square", "trivial": "diamond"}
+@dataclass(frozen=True)
+class _Frame:
+    """Where things lie: the plot's box, the ticks, and how many columns the legend has."""
+
+    width: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+    columns: int
+    xs: tuple[float, float]
+    ticks: list[float]
+
+    @classmethod
+    def of(cls, chart: Chart, shape: Shape) -> _Frame:
+        width, left, bottom, columns = {
+            "wide": (960.0, 64.0, 340.0, 3),
+            "narrow": (360.0, 46.0, 240.0, 1),
+            "small": (440.0, 48.0, 210.0, 2),
+        }[shape]
+        values = [v for one in chart.series for point in one.points for v in point[1:] if v is not None]
+        ticks = nice_ticks(min(values), max(values), 5)
+        ends = (chart.marks[0][0], chart.marks[-1][0])
+        return cls(width, left, width - 14.0, 28.0, bottom, columns, ends, ticks)
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        """Place of a point."""
+        inset = 0.04 * (self.right - self.left)
+        span = self.xs[1] - self.xs[0]
+        across = (x - self.xs[0]) / span if span else 0.5
+        up = (y - self.ticks[0]) / (self.ticks[-1] - self.ticks[0])
+        reach = self.right - self.left - 2 * inset
+        return self.left + inset + reach * across, self.bottom - (self.bottom - self.top) * up
 
 
-def dot_plot(rows: Sequence[Dot], uid: str, title: str, desc: str, axis: str, unit: str, *, narrow: bool) -> Markup:
-    """Draw one row per model: the score and its interval, with a dashed line at the best trivial model.
+def draw(chart: Chart, uid: str, shape: Shape) -> Markup:
+    """Draw a chart of at most six series, with intervals and a legend.
 
     Parameters
     ----------
-    rows : sequence of Dot
-        In the order in which they are drawn, from the top.
+    chart : Chart
+        What it shows.
     uid : str
         Prefix of the identifiers in the page.
-    title, desc, axis, unit : str
-        Accessible name, description, axis label, unit of the values.
-    narrow : bool
-        Draw for a phone: labels above the intervals instead of beside them.
+    shape : {"wide", "narrow", "small"}
+        For a page, for a phone, or for several side by side.
     """
-    width = NARROW if narrow else WIDE
-    left, right = (8.0, width - 8.0) if narrow else (250.0, width - 96.0)
-    step, top = (42.0, 8.0) if narrow else (30.0, 10.0)
-    ends = [v for row in rows for v in (row.value, row.low, row.high) if v is not None]
-    ticks = nice_ticks(min(ends), max(ends), 4 if narrow else 7)
-
-    def at(value: float) -> float:
-        return left + (right - left) * (value - ticks[0]) / (ticks[-1] - ticks[0])
-
-    bottom = top + step * len(rows)
-    # On a phone the labels lie over the plot, so vertical lines are interrupted where the text is.
-    bands = [(top + step * i + 19, top + step * (i + 1) - 4) for i in range(len(rows))] if narrow else [(top, bottom)]
-    parts = []
-    for index, tick in enumerate(ticks):
-        anchor = ("start" if index == 0 else "end" if index == len(ticks) - 1 else "middle") if narrow else "middle"
-        parts += [_line(at(tick), start, at(tick), end, "grid") for start, end in bands]
-        parts.append(_text(at(tick), bottom + 16, f"{tick:g}".replace("-", "\N{MINUS SIGN}"), "tick", anchor))
-    parts.append(_text((left + right) / 2, bottom + 36, axis, "axis", "middle"))
-    for role in ("trivial", "classical"):
-        values = [row.value for row in rows if row.role == role]
-        if values:
-            # Rows are sorted best first, so the first of a role is the best of it.
-            parts += [_line(at(values[0]), start, at(values[0]), end, f"ref ref-{role}") for start, end in bands]
-    for index, row in enumerate(rows):
-        y = top + step * index + (28.0 if narrow else step / 2)
-        text_y = top + step * index + 14.0 if narrow else y + 4.5
-        label = row.label if len(row.label) <= 32 else f"{row.label[:31]}…"
-        parts.append(
-            _text(0.0 if narrow else left - 14, text_y, label, f"label {row.role}", "start" if narrow else "end")
-        )
-        parts.append(_text(float(width), text_y, number(row.value, unit), "value", "end"))
-        if row.low is not None and row.high is not None:
-            parts.append(_line(at(row.low), y, at(row.high), y, f"span {row.role}"))
-            parts += [_line(at(end), y - 4, at(end), y + 4, f"span {row.role}") for end in (row.low, row.high)]
-        parts.append(_mark(at(row.value), y, ROLE_SHAPES.get(row.role, "circle"), f"mark {row.role}"))
-    return _svg(uid, width, bottom + 44, title, desc, parts)
+    frame = _Frame.of(chart, shape)
+    parts = [*_axes(chart, frame)]
+    for index, one in enumerate(chart.series):
+        parts += _series(one, index, frame)
+    for x, y, text in chart.notes:
+        px, py = frame.at(x, y)
+        end = px > (frame.left + frame.right) / 2
+        parts.append(_text(px - 9 if end else px + 9, py - 6, text, "note", "end" if end else "start"))
+    height = frame.bottom + 46
+    if len(chart.series) > 1:
+        rows, legend = _legend(chart, frame)
+        parts += legend
+        height += 10 + 22 * rows
+    return _svg(uid, frame.width, height, chart, parts)
 
 
-SERIES_SHAPES = ("circle", "square", "up", "diamond", "down", "bar")
+def _axes(chart: Chart, frame: _Frame) -> Iterable[Markup]:
+    yield _text(0.0, 14.0, chart.y, "axis")
+    for tick in frame.ticks:
+        height = frame.at(frame.xs[0], tick)[1]
+        yield _line(frame.left, height, frame.right, height, "grid")
+        yield _text(frame.left - 8, height + 4, f"{tick:g}".replace("-", "\N{MINUS SIGN}"), "tick", "end")
+    for place, label in chart.marks:
+        yield _text(frame.at(place, frame.ticks[0])[0], frame.bottom + 18, label, "tick", "middle")
+    yield _text((frame.left + frame.right) / 2, frame.bottom + 38, chart.x, "axis", "middle")
 
 
-def curves(
-    series: Sequence[Series],
-    marks: Sequence[tuple[float, str]],
-    uid: str,
-    title: str,
-    desc: str,
-    x: str,
-    y: str,
-    *,
-    narrow: bool,
-) -> Markup:
-    """Draw score against a slice column, one line per model (at most six), with intervals and a legend.
+def _look(one: Series, index: int) -> tuple[str, str, str]:
+    """Class of the line, class of the points, shape of the points."""
+    if one.role:
+        return f"r-{one.role}", f"mark {one.role}", ROLE_SHAPES.get(one.role, "circle")
+    return f"s{index % MAX_SERIES}", f"dot s{index % MAX_SERIES}", SERIES_SHAPES[index % MAX_SERIES]
 
-    Parameters
-    ----------
-    series : sequence of Series
-        At most six; further ones are an error of the caller.
-    marks : sequence of (float, str)
-        Place and label of the ticks of the x axis, ascending; every point stands at one of the places.
-    uid, title, desc : str
-        As for :func:`dot_plot`.
-    x, y : str
-        Axis labels.
-    narrow : bool
-        Draw for a phone.
-    """
-    width = NARROW if narrow else WIDE
-    left, right, top, bottom = (44.0, width - 10.0, 26.0, 240.0) if narrow else (64.0, width - 20.0, 30.0, 340.0)
-    xs = [place for place, _ in marks]
-    ys = [v for one in series for point in one.points for v in point[1:] if v is not None]
-    ticks = nice_ticks(min(ys), max(ys), 5)
-    inset = 0.06 * (right - left)
 
-    def at(px: float, py: float) -> tuple[float, float]:
-        across = (px - xs[0]) / (xs[-1] - xs[0])
-        return (
-            left + inset + (right - left - 2 * inset) * across,
-            bottom - (bottom - top) * (py - ticks[0]) / (ticks[-1] - ticks[0]),
-        )
-
-    parts = [_text(0.0, 14.0, y, "axis")]
-    for tick in ticks:
-        height = at(xs[0], tick)[1]
-        parts.append(_line(left, height, right, height, "grid"))
-        parts.append(_text(left - 8, height + 4, f"{tick:g}".replace("-", "\N{MINUS SIGN}"), "tick", "end"))
-    for place, label in marks:
-        parts.append(_text(at(place, ticks[0])[0], bottom + 18, label, "tick", "middle"))
-    parts.append(_text((left + right) / 2, bottom + 38, x, "axis", "middle"))
-    columns = 1 if narrow else 3
-    for index, one in enumerate(series):
-        name = f"s{index % 6}"
-        spots = [at(point[0], point[1]) for point in one.points]
+def _series(one: Series, index: int, frame: _Frame) -> Iterable[Markup]:
+    line, dot, shape = _look(one, index)
+    spots = [frame.at(point[0], point[1]) for point in one.points]
+    if one.joined and len(spots) > 1:
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in spots)
-        parts.append(Markup(f'<polyline points="{path}" class="curve {name}"/>'))
-        for (px, _), point in zip(spots, one.points, strict=True):
-            if point[2] is not None and point[3] is not None:
-                parts.append(_line(px, at(point[0], point[2])[1], px, at(point[0], point[3])[1], f"whisker {name}"))
-        parts += [_mark(px, py, SERIES_SHAPES[index % 6], f"dot {name}", 4.5) for px, py in spots]
-        key_x = (0.0 if narrow else left) + (index % columns) * (right - left) / columns
-        key_y = bottom + 64 + 22 * (index // columns)
-        parts.append(_line(key_x, key_y - 4, key_x + 26, key_y - 4, f"curve {name}"))
-        parts.append(_mark(key_x + 13, key_y - 4, SERIES_SHAPES[index % 6], f"dot {name}", 4.5))
-        label = one.label if len(one.label) <= 36 else f"{one.label[:35]}…"
-        parts.append(_text(key_x + 34, key_y, label, "label"))
-    rows = math.ceil(len(series) / columns)
-    return _svg(uid, width, bottom + 56 + 22 * rows, title, desc, parts)
+        yield Markup(f'<polyline points="{path}" class="curve {line}"/>')
+    for (px, _), point in zip(spots, one.points, strict=True):
+        if point[2] is not None and point[3] is not None:
+            yield _line(px, frame.at(point[0], point[2])[1], px, frame.at(point[0], point[3])[1], f"whisker {line}")
+    if one.dots:
+        yield from (_mark(px, py, shape, dot) for px, py in spots)
+
+
+def _legend(chart: Chart, frame: _Frame) -> tuple[int, list[Markup]]:
+    parts = []
+    left = 0.0 if frame.columns == 1 else frame.left
+    longest = 44 if frame.columns == 1 else 40 if frame.columns == 3 else 22
+    for index, one in enumerate(chart.series):
+        line, dot, shape = _look(one, index)
+        x = left + (index % frame.columns) * (frame.right - left) / frame.columns
+        y = frame.bottom + 66 + 22 * (index // frame.columns)
+        if one.joined:
+            parts.append(_line(x, y - 4, x + 26, y - 4, f"curve {line}"))
+        if one.dots:
+            parts.append(_mark(x + 13, y - 4, shape, dot))
+        label = one.label if len(one.label) <= longest else f"{one.label[: longest - 1]}…"
+        parts.append(_text(x + 34, y, label, "label"))
+    return math.ceil(len(chart.series) / frame.columns), parts

@@ -28,14 +28,23 @@ def build(results: tuple[Path, ...], out: Path, title: str) -> None:
 
     An earlier site at --out is replaced in one step; any other folder is left untouched.
     """
+    from wbench_leaderboard.datasets import installed_datasets
     from wbench_leaderboard.freshness import current_editions
-    from wbench_leaderboard.load import installed_task_docs, load_results
+    from wbench_leaderboard.load import installed_suites, installed_task_docs, load_results
     from wbench_leaderboard.site import build_site
     from wbench_leaderboard.submission.evidence import read_evidence
 
     paths = results or (Path("results"),)
     loaded = load_results(paths)
-    docs = installed_task_docs({result.task.name for result in loaded})
-    evidence, current = read_evidence(paths), current_editions(loaded)
-    index = build_site(loaded, out, task_docs=docs, title=title, evidence=evidence, current=current)
+    names = {result.task.name for result in loaded}
+    index = build_site(
+        loaded,
+        out,
+        task_docs=installed_task_docs(names),
+        title=title,
+        evidence=read_evidence(paths),
+        current=current_editions(loaded),
+        suites=installed_suites(names),
+        datasets=installed_datasets(),
+    )
     click.echo(f"{len(loaded)} results -> {index}")

@@ -39,7 +39,8 @@ def demo(out: Path, workers: int) -> int:
     from wbench.run.generate import generate
     from wbench.run.plan import dataset_path
     from wbench.task.spec import load_spec, load_suite
-    from wbench_leaderboard.load import installed_task_docs
+    from wbench_leaderboard.datasets import installed_datasets
+    from wbench_leaderboard.load import installed_suites, installed_task_docs
     from wbench_leaderboard.site import build_site
 
     began = time.monotonic()
@@ -65,7 +66,13 @@ def demo(out: Path, workers: int) -> int:
         click.secho(f"failed: {cell.cell.model} on {cell.task}\n  {cell.reason}", fg="red", err=True)
 
     _step("3/3  build the board", out / "site")
-    index = build_site(scored.results, out / "site", task_docs=installed_task_docs(set(tasks)))
+    index = build_site(
+        scored.results,
+        out / "site",
+        task_docs=installed_task_docs(set(tasks)),
+        suites=installed_suites(tasks, demonstration=True),
+        datasets=installed_datasets(recipes),
+    )
     click.echo(f"Done in {time.monotonic() - began:.0f} s. Open the board in a browser:")
     click.secho(f"  {index.resolve().as_uri()}", bold=True)
     click.echo("Next, your own model:  wbench evaluate --model ./my_model.py:MyModel --task los-nlos-umi --size tiny")

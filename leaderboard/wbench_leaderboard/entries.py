@@ -28,6 +28,7 @@ class Edition:
     """What two results must share to be comparable: the task and its metric, exactly, on the same data and split.
 
     ``foreign`` says that the data only claim to be these: their fingerprint is *different* from the published one.
+    ``season`` is the public name of the season whose hidden dataset was the test part, empty for the published one.
     """
 
     task: str
@@ -38,6 +39,7 @@ class Edition:
     metric_version: int
     datasets: tuple[tuple[str, str, str], ...]
     foreign: bool = False
+    season: str = ""
 
     @classmethod
     def of(cls, result: Result) -> Edition:
@@ -46,7 +48,12 @@ class Edition:
         task, score = result.task, result.primary()
         foreign = any(d.verdict == "different" for d in result.datasets)
         versions = (task.version, task.digest, score.metric, score.metric_version)
-        return cls(task.name, task.size, *versions, datasets, foreign)
+        return cls(task.name, task.size, *versions, datasets, foreign, task.season)
+
+    @property
+    def protocol(self) -> tuple[int, str, str, int]:
+        """The task and its metric without the data: what the results of a hidden season share with the public ones."""
+        return self.version, self.digest, self.metric, self.metric_version
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,21 @@ The pages must be readable without the package, so the lines stand here; names t
 
 from __future__ import annotations
 
-__all__ = ["EVIDENCE", "METRICS", "MODEL_KINDS", "OVERLAPS", "TASK_KINDS"]
+__all__ = ["EVIDENCE", "FAMILIES", "METRICS", "MODEL_KINDS", "OVERLAPS", "TASK_KINDS"]
+
+FAMILIES = {
+    "los-nlos": "Line of sight",
+    "beam-crossband": "Beams across bands",
+    "beam-subarray": "Beams from a sub-array",
+    "beam-rsrp": "Beams from few RSRP",
+    "csi-feedback-ratio": "CSI feedback, ratio",
+    "csi-feedback-bits": "CSI feedback, bits",
+    "channel-prediction": "Channel prediction",
+    "channel-estimation": "Channel estimation",
+    "positioning": "Positioning",
+    "path-loss": "Path loss",
+    "feature-forecasting": "Feature forecasting",
+}
 
 METRICS = {
     "f1_macro": "Mean of the F1 scores of both classes; the threshold is chosen on the validation part.",
@@ -24,6 +38,20 @@ METRICS = {
     "nmse_median_db": "Median over samples of error energy over channel energy, in dB.",
     "nmse_full_db": "Like nmse_ros_db, with the channel energy outside the delay crop counted as error.",
     "rho": "Cosine similarity of true and recovered frequency response, averaged over subcarriers (CsiNet's).",
+    "nmse_abs_db": "Error energy over channel energy on channels as they are, path loss included, in dB.",
+    "top1_of_3": "Share of samples whose predicted beam is among the three best ones.",
+    "top1_of_5": "Share of samples whose predicted beam is among the five best ones.",
+    "feature_nse": "Squared error over the squared feature, both summed first; below half a reporting step is right.",
+    "rank_error": "Share of slots whose predicted rank is not the true one.",
+    "precoder_chordal": "Mean squared chordal distance between predicted and true precoder.",
+    "mean_m": "Mean horizontal error, in metres.",
+    "cdf50_m": "Horizontal error that half of the users stay below, in metres.",
+    "cdf67_m": "Horizontal error that 67 % of the users stay below, in metres.",
+    "cdf90_m": "Horizontal error that 90 % of the users stay below, in metres.",
+    "cdf95_m": "Horizontal error that 95 % of the users stay below, in metres.",
+    "se_ratio": "Spectral efficiency with the predicted precoder over that with the true one.",
+    "rmse_db": "Root of the mean squared error of the path gain, in dB.",
+    "mae_db": "Mean absolute error of the path gain, in dB.",
     "sgcs": "Squared generalised cosine similarity of true and recovered eigenvectors, averaged over sub-bands.",
 }
 

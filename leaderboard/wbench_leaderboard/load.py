@@ -6,11 +6,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from wbench.registry import registry
-from wbench.result import Result, read_result, read_results
-from wbench.task.spec import TaskSpec, load_spec
+from pydantic import ValidationError
 
-__all__ = ["find_results", "installed_task_docs", "load_results"]
+from wbench.errors import WBenchError
+from wbench.registry import registry
+from wbench.result import RESULT_SCHEMA_VERSION, Result, read_result, read_results
+from wbench.task.spec import TaskSpec, load_spec, load_suite
+from wbench_leaderboard.suites import SuiteInfo
+
+__all__ = ["find_results", "installed_suites", "installed_task_docs", "load_results"]
+
+#: What the demonstration scores; it is never ranked, and its page is on no other site.
+_DEMONSTRATION = frozenset({"demo"})
 
 
 def load_results(paths: Sequence[Path]) -> list[Result]:
@@ -35,14 +42,42 @@ def find_results(paths: Sequence[Path]) -> dict[Path, Result]:
     files: dict[Path, Result] = {}
     for path in paths:
         if path.is_file():
-            files[path.resolve()] = read_result(path)
+            files[path.resolve()] = _read(path)
             continue
         if path.is_dir():
             found = [one for one in sorted(path.rglob("result.json")) if one.resolve() not in files]
-            files.update({one.resolve(): read_result(one) for one in found})
+            files.update({one.resolve(): _read(one) for one in found})
         else:
             read_results(path)
     return {path: files[path] for path in sorted(files)}
+
+
+def _read(path: Path) -> Result:
+    """One result; the slow way round where something is wrong, since it says what."""
+    try:
+        result = Result.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return read_result(path)
+    return result if result.schema_version <= RESULT_SCHEMA_VERSION else read_result(path)
+
+
+def installed_suites(names: Iterable[str], *, demonstration: bool = False) -> list[SuiteInfo]:
+    """Suites that hold one of these tasks, the newest first. A suite that cannot be read is left out.
+
+    The suite of the demonstration is there if asked for, and then alone.
+    """
+    wanted, found = set(names), []
+    for name in reversed(registry().names("suite")):
+        if (name in _DEMONSTRATION) != demonstration:
+            continue
+        try:
+            suite = load_suite(name)
+        except WBenchError:
+            continue
+        if wanted & set(suite.tasks):
+            summary = suite.summary.replace("`", "")
+            found.append(SuiteInfo(name, f"Suite {name}", suite.status, summary[:1].upper() + summary[1:], suite.tasks))
+    return found
 
 
 def installed_task_docs(names: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,10 @@
 """The ranking rule: who is compared with whom, in which order, and which differences are real.
 
-Within one task and one comparison group (regime, head, budget) models are sorted by the primary score. A rank is the
-position; the *rank range* beside it says which positions the data cannot tell apart, from paired comparisons of the
-same left-out groups, Holm-corrected. Trivial and classical methods are ranked among themselves and stand in every other
+Within one task and one comparison group (regime, head, budget) models are sorted by the primary score. The *rank range*
+says which positions the data leave open, from paired comparisons of the same left-out groups, Holm-corrected; the rank
+is its better end, so models that cannot be told apart tie.
+
+Trivial and classical methods are ranked among themselves and stand in every other
 group as reference lines without a rank. Nothing is ever averaged or sorted across two groups.
 """
 
@@ -28,8 +30,8 @@ class Standing:
     Attributes
     ----------
     rank : int or None
-        Position among the contestants of the group, shared by equal scores; None for reference lines and where
-        nothing is ranked.
+        One more than there are contestants that are surely better; the position by score, shared by equal ones, where
+        replicates are missing; None for reference lines and where nothing is ranked.
     rank_range : (int, int) or None
         Best and worst position that the paired comparisons leave possible; None if replicates are missing.
     skill : float or None
@@ -44,6 +46,13 @@ class Standing:
     rank_range: tuple[int, int] | None
     skill: float | None
     versus_classical: Verdict | None
+
+    @property
+    def middle(self) -> float | None:
+        """Middle of the rank range, as averages over tasks use it: those that tie share the positions they tie over."""
+        if self.rank is None or self.rank_range is None:
+            return self.rank
+        return sum(self.rank_range) / 2
 
 
 @dataclass(frozen=True)
@@ -65,8 +74,9 @@ class Group:
 class Board:
     """One task at one size: its current edition, ranked, and what is listed only.
 
-    ``stale`` are entries of older editions, and those that are withdrawn, superseded or from a paper. Where nothing of
-    the current edition is there, ``entries`` and ``groups`` are empty.
+    ``stale`` are entries of older editions, and those that are withdrawn, superseded or from a paper. ``hidden`` are
+    those on the hidden test part of a season, shown apart. Where nothing of the current edition is there, ``entries``
+    and ``groups`` are empty.
     """
 
     edition: Edition
@@ -74,11 +84,12 @@ class Board:
     groups: tuple[Group, ...]
     entries: tuple[Entry, ...]
     stale: tuple[Entry, ...]
+    hidden: tuple[Entry, ...] = ()
 
     @property
     def all(self) -> tuple[Entry, ...]:
         """Every entry, the ranked ones first; never empty."""
-        return (*self.entries, *self.stale)
+        return (*self.entries, *self.hidden, *self.stale)
 
 
 def sort_entries(entries: Sequence[Entry]) -> list[Entry]:
@@ -109,15 +120,22 @@ def rank_boards(entries: Sequence[Entry], current: Mapping[tuple[str, str], Edit
     for key, same_task in by_task.items():
         edition = (current or {}).get(key) or _current_edition(same_task)
         members = [entry for entry in same_task if entry.edition == edition and not entry.left_out]
-        stale = [entry for entry in same_task if entry.edition != edition or entry.left_out]
+        hidden = [entry for entry in same_task if _hidden(entry, edition) and not entry.left_out]
+        shown = set(map(id, (*members, *hidden)))
+        stale = [entry for entry in same_task if id(entry) not in shown]
         _check_paired(members)
         ranked = edition.size not in UNRANKED_SIZES and not edition.foreign
-        boards.append(Board(edition, ranked, _groups(members, ranked), tuple(members), tuple(stale)))
+        boards.append(Board(edition, ranked, _groups(members, ranked), tuple(members), tuple(stale), tuple(hidden)))
     return sorted(boards, key=lambda b: (_size_order(b.edition.size), b.edition.task))
+
+
+def _hidden(entry: Entry, edition: Edition) -> bool:
+    return entry.edition.season != edition.season and entry.edition.protocol == edition.protocol
 
 
 def _current_edition(entries: Sequence[Entry]) -> Edition:
     competing = [entry for entry in entries if not entry.left_out] or entries
+    competing = [entry for entry in competing if not entry.edition.season] or competing
     counts = Counter(entry.edition for entry in competing)
     return max(counts, key=lambda edition: _rightful(edition, counts[edition]))
 
@@ -176,17 +194,19 @@ def _group(key: GroupKey, contestants: Sequence[Entry], references: Sequence[Ent
     order = sort_entries(contestants)
     ranges = rank_ranges(order) if ranked else [None] * len(order)
     range_of = dict(zip(map(id, order), ranges, strict=True))
-    values = [e.primary.value for e in order]
+    place_of: dict[float, int] = {}
+    for place, entry in enumerate(order, 1):
+        place_of.setdefault(entry.primary.value, place)
     standings = []
     for entry in everyone:
         competes = id(entry) in range_of
+        spread = range_of.get(id(entry))
         standings.append(
             Standing(
                 entry=entry,
                 reference=not competes,
-                # Equal scores share the first of their positions.
-                rank=values.index(entry.primary.value) + 1 if ranked and competes else None,
-                rank_range=range_of.get(id(entry)),
+                rank=(spread[0] if spread else place_of[entry.primary.value]) if ranked and competes else None,
+                rank_range=spread,
                 skill=None if trivial is None else skill(entry, trivial),
                 versus_classical=verdict(entry, classical) if competes and classical and ranked else None,
             )

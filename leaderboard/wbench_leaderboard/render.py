@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wbench_leaderboard.links import Links
 
-__all__ = ["Renderer"]
+__all__ = ["MAX_PAGE_BYTES", "Renderer"]
+
+#: No page is larger; what has no room is in the data files.
+MAX_PAGE_BYTES = 300_000
+_LIMITS = (None, 200, 100, 60, 40, 30, 20, 15, 12, 10, 8, 6, 4, 2)
 
 
 class Renderer:
@@ -39,9 +43,32 @@ class Renderer:
 
     def page(self, template: str, href: str, **values: Any) -> None:
         """Render ``templates/<template>.html`` to ``href``, an address relative to the root."""
-        text = self._environment.get_template(f"{template}.html").render(
+        self.text(href, self._rendered(template, href, values))
+
+    def _rendered(self, template: str, href: str, values: Mapping[str, Any]) -> str:
+        return self._environment.get_template(f"{template}.html").render(
             up=Links.up(href), page_name=template, **values
         )
+
+    def bounded(self, template: str, href: str, rows: int, values: Callable[[int | None], Mapping[str, Any]]) -> None:
+        """Render a page within the bound: whole if that fits, else with the most rows in a table that do.
+
+        Parameters
+        ----------
+        template, href : str
+            As for :meth:`page`.
+        rows : int
+            About how long the longest table is: what cannot fit is not tried.
+        values : callable
+            The page's values for at most so many rows in a table, None for all.
+        """
+        text = ""
+        for limit in _LIMITS:
+            if rows > 400 and limit is None:
+                continue
+            text = self._rendered(template, href, values(limit))
+            if len(text.encode()) <= MAX_PAGE_BYTES:
+                break
         self.text(href, text)
 
     def text(self, href: str, text: str) -> None:

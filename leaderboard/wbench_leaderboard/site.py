@@ -5,50 +5,21 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import wbench
 from wbench.errors import OutputConflictError, ResultError
 from wbench.result import Result
-from wbench_leaderboard import glossary
+from wbench_leaderboard.content import Content, write_content
+from wbench_leaderboard.datasets import DatasetInfo
 from wbench_leaderboard.entries import Edition, collect
-from wbench_leaderboard.exports import results_json, scores_csv, task_csv
-from wbench_leaderboard.links import Links
-from wbench_leaderboard.model_pages import model_pages
-from wbench_leaderboard.overall import Overall, overall_tables
-from wbench_leaderboard.pages import Card, OverallView, card, overall_view, task_page
-from wbench_leaderboard.rank import Board, rank_boards
-from wbench_leaderboard.render import Renderer
+from wbench_leaderboard.rank import rank_boards
 from wbench_leaderboard.submission.evidence import Evidence
-from wbench_leaderboard.text import REGIME_LABELS
-from wbench_leaderboard.views import REFERENCE_LABEL
+from wbench_leaderboard.suites import SuiteInfo
 
 __all__ = ["MARKER", "build_site"]
 
 MARKER = ".wbench-site"
-
-
-@dataclass(frozen=True)
-class SizeView:
-    """What the overview shows of one size."""
-
-    size: str
-    demonstration: bool
-    cards: tuple[Card, ...]
-    overall: tuple[OverallView, ...]
-
-
-@dataclass(frozen=True)
-class IndexPage:
-    """What the overview prints."""
-
-    tasks: int
-    models: int
-    sizes: tuple[SizeView, ...]
-    kinds: tuple[str, ...]
-    regimes: tuple[tuple[str, str], ...]
 
 
 def build_site(
@@ -59,6 +30,8 @@ def build_site(
     title: str = "wbench leaderboard",
     evidence: Mapping[tuple[str, str], Evidence] | None = None,
     current: Mapping[tuple[str, str], Edition] | None = None,
+    suites: Sequence[SuiteInfo] = (),
+    datasets: Mapping[str, DatasetInfo] | None = None,
 ) -> Path:
     """Build the static leaderboard.
 
@@ -80,6 +53,10 @@ def build_site(
         What is known beyond the results; self-reported without.
     current : mapping of (task, size) to Edition, optional
         What is current where it is known; results of other editions are stale.
+    suites : sequence of SuiteInfo, optional
+        What is ranked together, the newest first; without any, all tasks of a size.
+    datasets : mapping of str to DatasetInfo, optional
+        Recipes that get a page, also those without a result; recipes of results have one anyway.
 
     Returns
     -------
@@ -96,12 +73,12 @@ def build_site(
     entries = collect(results, evidence)
     out = Path(out).absolute()
     _check_free(out)
-    boards = rank_boards(entries, current)
+    content = Content(rank_boards(entries, current), task_docs or {}, title, suites, datasets or {})
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         stage = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".tmp", dir=out.parent))
         try:
-            _write(stage / "site", boards, task_docs or {}, title)
+            write_content(content, stage / "site", MARKER)
             _swap(stage, out)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
@@ -134,70 +111,3 @@ def _swap(stage: Path, out: Path) -> None:
         if old.exists():
             old.rename(out)
         raise
-
-
-def _write(root: Path, boards: Sequence[Board], docs: Mapping[str, Mapping[str, Any]], title: str) -> None:
-    entries = [entry for board in boards for entry in (*board.entries, *board.stale)]
-    links = Links(
-        [(board.edition.task, board.edition.size) for board in boards],
-        [(entry.model.name, entry.model.revision) for entry in entries],
-    )
-    site = {
-        "title": title,
-        "version": wbench.__version__,
-        "results": sum(len(entry.results) for entry in entries),
-        "kinds": glossary.MODEL_KINDS,
-        "overlaps": glossary.OVERLAPS,
-        "evidence": glossary.EVIDENCE,
-        "metrics": {
-            name: glossary.METRICS.get(name, "")
-            for name in sorted({score.metric for entry in entries for score in entry.scores})
-        },
-    }
-    renderer = Renderer(root, site)
-    renderer.text(MARKER, "A site of wbench leaderboard build; it may be replaced by another one.\n")
-    renderer.static()
-    tables = overall_tables(boards)
-    renderer.page("index", "index.html", page=_index(boards, tables, docs, links))
-    renderer.page("about", "about.html")
-    for board in boards:
-        page = task_page(board, docs.get(board.edition.task, {}), links)
-        renderer.page("task", page.href, page=page, kinds=_kinds([board]), regimes=_regimes([board]))
-        renderer.text(links.task_data(board.edition.task, board.edition.size), task_csv(board))
-    for model in model_pages(boards, links):
-        renderer.page("model", model.href, page=model)
-    renderer.text("data/results.json", results_json(boards))
-    renderer.text("data/scores.csv", scores_csv(entries))
-
-
-def _index(
-    boards: Sequence[Board], tables: Sequence[Overall], docs: Mapping[str, Mapping[str, Any]], links: Links
-) -> IndexPage:
-    sizes = []
-    for size in dict.fromkeys(board.edition.size for board in boards):
-        same_size = [board for board in boards if board.edition.size == size]
-        sizes.append(
-            SizeView(
-                size=size,
-                demonstration=not any(board.ranked for board in same_size),
-                cards=tuple(card(board, docs.get(board.edition.task, {}), links) for board in same_size),
-                overall=tuple(overall_view(table, links) for table in tables if table.size == size),
-            )
-        )
-    return IndexPage(
-        tasks=len({board.edition.task for board in boards}),
-        models=len({entry.model.name for board in boards for entry in board.entries}),
-        sizes=tuple(sizes),
-        kinds=_kinds(boards),
-        regimes=_regimes(boards),
-    )
-
-
-def _kinds(boards: Sequence[Board]) -> tuple[str, ...]:
-    return tuple(sorted({entry.model.kind for board in boards for entry in board.entries}))
-
-
-def _regimes(boards: Sequence[Board]) -> tuple[tuple[str, str], ...]:
-    present = {group.key.regime for board in boards for group in board.groups}
-    labels = {**REGIME_LABELS, "reference": REFERENCE_LABEL}
-    return tuple((regime, label) for regime, label in labels.items() if regime in present)

@@ -11,6 +11,7 @@ __all__ = [
     "REGIME_LABELS",
     "Slugs",
     "count",
+    "data_bytes",
     "number",
     "part_label",
     "percent",
@@ -98,6 +99,14 @@ def seconds(value: float) -> str:
         if value >= limit:
             return f"{value / limit:.3g}\N{NO-BREAK SPACE}{suffix}"
     return "0\N{NO-BREAK SPACE}s" if value == 0 else f"{value / 1e-9:.3g}\N{NO-BREAK SPACE}ns"
+
+
+def data_bytes(value: float) -> str:
+    """Amount of data: ``512 B``, ``1.2 MB``, ``3.4 GB``."""
+    for limit, suffix in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= limit:
+            return f"{value / limit:.3g}\N{NO-BREAK SPACE}{suffix}"
+    return f"{value:.0f}\N{NO-BREAK SPACE}B"
 
 
 def short_digest(digest: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.leaderboard_factory import docs, full_board, result
+from tests.leaderboard_factory import FIRST, docs, full_board, more_board, result
+from tests.test_leaderboard_pages import SNAP
+from wbench import stats
 from wbench_leaderboard import build_site
+from wbench_leaderboard.entries import collect
 
 pytestmark = pytest.mark.browser
 
@@ -28,8 +32,17 @@ FLAGS = [
 PAGES = (
     "index.html",
     "about.html",
-    "tasks/beam-prediction-b.standard.html",
+    "submit.html",
+    "search.html#q=los",
+    "models.html",
+    "datasets.html",
+    "compare.html#a=wbench%2Fwiener&b=wbench%2Fls",
+    "suites/all.standard.html",
+    "suites/all.standard.csi-feedback-ratio.html",
+    "tasks/csinet-compat-in-4.standard.html",
+    "tasks/los-nlos-umi.standard.html",
     "models/lab__radio-foundation-base.html",
+    "datasets/snap-umi.html",
 )
 TASK = "tasks/los-nlos-umi.standard.html"
 
@@ -38,8 +51,9 @@ TASK = "tasks/los-nlos-umi.standard.html"
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # A folder name with a space and a sign: addresses must survive it.
     out = tmp_path_factory.mktemp("board") / "my site #1"
-    made = [*full_board(), *full_board("tiny"), result("los-nlos-umi", "old/model", 0.5, kind="user", task_version=0)]
-    build_site(made, out, task_docs=docs())
+    made = [*full_board(), *more_board(), *full_board("tiny")]
+    made.append(result("los-nlos-umi", "old/model", 0.5, kind="user", task_version=0))
+    build_site(made, out, task_docs=docs(), datasets={"snap-umi": SNAP})
     return out
 
 
@@ -87,26 +101,109 @@ def axe_violations(page: Any) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+def address(site: Path, href: str) -> str:
+    path, _, fragment = href.partition("#")
+    return (site / path).as_uri() + (f"#{fragment}" if fragment else "")
+
+
+# One page is opened once and looked at in all widths and both schemes: it follows both without a reload. What axe finds
+# hangs on the layout or on the colours, so it runs where either is new.
+LOOKS = ((360, "light", True), (360, "dark", False), (768, "light", False), (768, "dark", True), (1440, "light", True),
+         (1440, "dark", False))  # fmt: skip
+
+
 @pytest.mark.parametrize("href", PAGES)
-def test_accessible_silent_and_self_contained_at_every_width(browser: Any, site: Path, href: str, scheme: str) -> None:
-    for width in (360, 768, 1440):
-        watched = opened(browser, (site / href).as_uri(), width, scheme)
-        assert axe_violations(watched.page) == []
-        assert watched.page.evaluate("document.documentElement.scrollWidth") <= width, f"overflow at {width} px"
-        assert (watched.complaints, watched.outside) == ([], [])
-        watched.page.context.close()
+def test_accessible_silent_and_self_contained_at_every_width(browser: Any, site: Path, href: str) -> None:
+    watched = opened(browser, address(site, href), 360)
+    page = watched.page
+    for width, scheme, audited in LOOKS:
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"overflow at {width} px"
+        if audited:
+            assert axe_violations(page) == [], (width, scheme)
+    page.emulate_media(media="print")
+    assert not page.locator("form:visible, .downloads:visible").count()
+    assert (watched.complaints, watched.outside) == ([], [])
+    page.context.close()
+
+
+def test_everything_can_be_reached_and_used_by_keyboard(browser: Any, site: Path) -> None:
+    """Every stop of the tabulator is visible and shows the focus; a filter and a page of it work without a mouse."""
+    page = opened(browser, address(site, TASK)).page
+    stops = page.locator("a[href], button, input, select, summary, [tabindex='0']").evaluate_all(
+        "all => all.filter(e => e.checkVisibility() && e.tabIndex >= 0).length"
+    )
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    page.reload()
+    seen = 0
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        style = "getComputedStyle(document.activeElement)"
+        assert page.evaluate(f"{style}.outlineStyle") != "none"
+        seen += 1
+    assert stops >= seen
+    page.locator("[data-find] input").focus()
+    page.keyboard.type("beam")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html#q=beam")
+    found = page.locator("[data-found] a")
+    assert "beam-prediction-b (standard)" in found.all_inner_texts()
+    found.first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/tasks/**")
+    page.context.close()
+
+
+def test_two_models_are_compared_as_the_statistics_say(browser: Any, site: Path) -> None:
+    watched = opened(browser, address(site, "compare.html#a=lab%2Fradio-foundation-base&b=wbench%2Fvit-random"))
+    page = watched.page
+    page.wait_for_selector("[data-rows] tr")
+    entries = {
+        (e.edition.task, e.model.name): e
+        for e in collect([*full_board(), *more_board()])
+        if e.group.regime == "head" and e.group.part == (100.0, None)
+    }
+    tests = {}
+    for task in FIRST:
+        a, b = (entries[task, name].primary for name in ("lab/radio-foundation-base", "wbench/vit-random"))
+        test = stats.paired_difference(a.estimate, b.estimate)
+        sign = 1 if a.higher_is_better else -1
+        tests[task] = (sign * test.difference, sorted((sign * test.low, sign * test.high)), test.p_value, a.unit)
+    assert page.locator("[data-rows] tr").count() == 2 * len(tests)  # standard and tiny
+    page.get_by_label("Size").select_option("standard")
+    adjusted = dict(zip(tests, stats.holm([test[2] for test in tests.values()]), strict=True))
+    for row in page.locator("[data-rows] tr").all():
+        task, cells = row.locator("th a").inner_text(), row.locator("td").all_inner_texts()
+        difference, (low, high), _, unit = tests[task]
+        digits = 2 if unit == "dB" else 3
+        values = [float(text) for text in re.findall(r"-?[0-9.]+", (cells[3] + cells[5]).replace("\u2212", "-"))]
+        assert values == pytest.approx([difference, low, high], abs=1.01 * 10**-digits)
+        p = adjusted[task]
+        assert cells[6] == "< 0.001" if p < 0.001 else abs(float(cells[6]) - p) < 0.002
+        better = "≈ not separable" if p > 0.05 else "▲ A better" if difference > 0 else "▼ B better"
+        assert cells[0] == better
+    assert "size=standard" in page.url
+    page.get_by_role("button", name="Swap").click()
+    assert "a=wbench%2Fvit-random" in page.url
+    assert (watched.complaints, watched.outside) == ([], [])
+    page.get_by_label("Model B").select_option("")
+    assert page.locator("[data-verdict]").inner_text() == "Choose two models."
+    page.context.close()
 
 
 def column(page: Any, group: str, index: int) -> list[str]:
-    cells = page.locator(f"#{group} tbody tr > :nth-child({index})")
-    return [text.split("\n")[0] for text in cells.all_inner_texts()]
+    links = page.locator(f"#{group} > .scroll tbody tr > :nth-child({index}) a")
+    return [str(text) for text in links.all_inner_texts()]
 
 
 def test_a_table_sorts_by_keyboard_and_says_so(browser: Any, site: Path) -> None:
     page = opened(browser, (site / TASK).as_uri()).page
     group = "reference-100"
-    header = page.locator(f"#{group} thead th", has_text="Model")
+    header = page.locator(f"#{group} > .scroll thead th", has_text="Model")
     assert header.get_attribute("aria-sort") is None
     header.locator("button").focus()
     page.keyboard.press("Enter")
@@ -116,7 +213,7 @@ def test_a_table_sorts_by_keyboard_and_says_so(browser: Any, site: Path) -> None
     page.keyboard.press("Space")
     assert header.get_attribute("aria-sort") == "descending"
     assert column(page, group, 2) == sorted(names, reverse=True)
-    score = page.locator(f"#{group} thead th", has_text="Score")
+    score = page.locator(f"#{group} > .scroll thead th", has_text="Score")
     score.locator("button").press("Enter")
     assert (score.get_attribute("aria-sort"), header.get_attribute("aria-sort")) == ("descending", None)
     assert column(page, group, 2)[0] == "wbench/wiener"
@@ -124,8 +221,8 @@ def test_a_table_sorts_by_keyboard_and_says_so(browser: Any, site: Path) -> None
 
 
 def test_filters_live_in_the_address(browser: Any, site: Path) -> None:
-    address = (site / TASK).as_uri()
-    page = opened(browser, address).page
+    where = (site / TASK).as_uri()
+    page = opened(browser, where).page
     page.get_by_label("Model").first.fill("wiener")
     page.get_by_label("Regime").select_option("reference")
     assert page.url.endswith("#q=wiener&regime=reference")
@@ -135,12 +232,12 @@ def test_filters_live_in_the_address(browser: Any, site: Path) -> None:
     page.wait_for_function("!location.hash.includes('=')")
     assert page.locator("[data-row]:visible").count() > 10
     page.goto("about:blank")
-    page.goto(f"{address}#q=foundation&kind=foundation")
+    page.goto(f"{where}#q=foundation&kind=foundation")
     names = page.locator("[data-row]:visible").all_inner_texts()
     assert names
     assert all("foundation" in name for name in names)
     page.goto("about:blank")
-    page.goto(f"{address}#q=%E0%A4%A&kind=nonsense")  # a damaged address shows everything
+    page.goto(f"{where}#q=%E0%A4%A&kind=nonsense")  # a damaged address shows everything
     assert page.locator("[data-row]:visible").count() > 10
     page.context.close()
 

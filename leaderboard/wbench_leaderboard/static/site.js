@@ -1,4 +1,4 @@
-/* Theme, sorting and filters. Classic script: pages also open from file://, where modules are blocked. Every page is
+/* Theme, sorting, filters and search. Classic script: pages also open from file://, where modules are blocked. Every page is
    complete without it; what needs it stays hidden until it runs. */
 (function () {
   "use strict";
@@ -47,9 +47,10 @@
   /* ---------------------------------------------------------------------------------------------- sorting */
 
   function key(row, column) {
-    var value = row.cells[column].getAttribute("data-v");
-    if (value === null) value = row.cells[column].textContent.trim();
-    if (value === "") return null;
+    var cell = row.cells[column], link = cell.tagName === "TH" ? cell.querySelector("a") : null;
+    var value = cell.getAttribute("data-v");
+    if (value === null) value = (link || cell).textContent.trim();
+    if (value === "" || value === "\u2013") return null;
     return isNaN(Number(value)) ? value.toLowerCase() : Number(value);
   }
 
@@ -79,6 +80,7 @@
 
   function setUpSorting(table) {
     Array.prototype.forEach.call(table.tHead.rows[0].cells, function (header, column) {
+      if (header.tagName !== "TH") return; // the axis of the drawings
       var button = document.createElement("button");
       button.type = "button";
       while (header.firstChild) button.appendChild(header.firstChild);
@@ -111,41 +113,51 @@
     window.history.replaceState(null, "", text ? "#" + text : window.location.pathname + window.location.search);
   }
 
-  function setUpFilters(form) {
-    var fields = ["q", "kind", "regime"].map(function (name) { return form.elements[name]; });
-    var count = form.querySelector("[data-filter-count]");
+  /* A field filters rows by the attribute of its name, of the row itself or of the group around it. Attributes with
+     several values (the regimes of a model) hold them side by side. */
+  function fits(row, name, wanted) {
+    var holder = row.hasAttribute("data-" + name) ? row : row.closest("[data-" + name + "]");
+    if (!holder) return true;
+    var value = holder.getAttribute("data-" + name);
+    return value === wanted || value.split(" ").indexOf(wanted) >= 0;
+  }
 
-    function apply() {
-      var words = fields[0].value.toLowerCase().split(/\s+/).filter(Boolean);
-      var shown = 0, all = 0;
-      document.querySelectorAll("[data-group]").forEach(function (group) {
-        var wanted = !fields[2].value || group.getAttribute("data-regime") === fields[2].value;
-        group.hidden = !wanted;
-        group.querySelectorAll("[data-row]").forEach(function (row) {
-          var name = row.getAttribute("data-name").toLowerCase();
-          var fits = words.every(function (word) { return name.indexOf(word) >= 0; });
-          row.hidden = !fits || (fields[1].value !== "" && row.getAttribute("data-kind") !== fields[1].value);
-          all += 1;
-          shown += wanted && !row.hidden ? 1 : 0;
-        });
-      });
-      count.textContent = shown === all ? all + " rows" : shown + " of " + all + " rows";
-    }
+  function wordsOf(text) {
+    return text.toLowerCase().split(/\s+/).filter(Boolean);
+  }
 
+  function holdsAll(text, words) {
+    return words.every(function (word) { return text.indexOf(word) >= 0; });
+  }
+
+  function fieldsOf(form) {
+    return Array.prototype.filter.call(form.elements, function (field) { return field.name; });
+  }
+
+  function stateOf(fields) {
+    var state = {};
+    fields.forEach(function (field) { state[field.name] = field.value; });
+    return state;
+  }
+
+  function fill(fields, state) {
+    fields.forEach(function (field) {
+      field.value = state[field.name] || "";
+      if (field.selectedIndex === -1) field.value = "";
+    });
+  }
+
+  /* What a form shows lives in the address; `apply` makes the page agree with the form. */
+  function bind(form, apply) {
+    var fields = fieldsOf(form);
     function changed() {
-      apply();
-      writeHash({ q: fields[0].value, kind: fields[1].value, regime: fields[2].value });
+      apply(stateOf(fields));
+      writeHash(stateOf(fields));
     }
-
     function fromHash() {
-      var state = readHash();
-      fields.forEach(function (field) {
-        field.value = state[field.name] || "";
-        if (field.selectedIndex === -1) field.value = "";
-      });
-      apply();
+      fill(fields, readHash());
+      apply(stateOf(fields));
     }
-
     form.addEventListener("input", changed);
     form.addEventListener("submit", function (event) { event.preventDefault(); });
     form.addEventListener("reset", function () { window.setTimeout(changed, 0); });
@@ -156,9 +168,75 @@
     fromHash();
   }
 
+  function setUpFilters(form) {
+    var count = form.querySelector("[data-filter-count]");
+    bind(form, function (state) {
+      var words = wordsOf(state.q), shown = 0, all = 0;
+      document.querySelectorAll("[data-group]").forEach(function (group) {
+        var rows = group.querySelectorAll("[data-row]"), left = 0;
+        rows.forEach(function (row) {
+          var found = holdsAll(row.getAttribute("data-name").toLowerCase(), words);
+          row.hidden = !found || Object.keys(state).some(function (name) {
+            return name !== "q" && state[name] && !fits(row, name, state[name]);
+          });
+          left += row.hidden ? 0 : 1;
+        });
+        all += rows.length;
+        shown += left;
+        group.hidden = rows.length > 0 && left === 0 && !group.contains(form);
+      });
+      count.textContent = shown === all ? all + " rows" : shown + " of " + all + " rows";
+    });
+  }
+
+  /* ----------------------------------------------------------------------------------------------- search */
+
+  function setUpFind(form) {
+    var up = document.body.getAttribute("data-up");
+    form.addEventListener("submit", function (event) {
+      event.preventDefault();
+      window.location.href = up + "search.html#q=" + encodeURIComponent(form.elements.q.value);
+    });
+    form.hidden = false;
+  }
+
+  function setUpSearch(form) {
+    var list = document.querySelector("[data-found]");
+    var count = form.querySelector("[data-search-count]");
+    var pages = window.wbench && window.wbench.index ? window.wbench.index.pages : [];
+    var most = 100;
+
+    function item(page) {
+      var entry = document.createElement("li"), link = document.createElement("a"), text = document.createElement("p");
+      link.href = page[2];
+      link.textContent = page[1];
+      text.textContent = page[0] + (page[3] ? " \u00b7 " + page[3] : "");
+      entry.appendChild(link);
+      entry.appendChild(text);
+      return entry;
+    }
+
+    bind(form, function (state) {
+      var words = wordsOf(state.q);
+      var found = !words.length && !state.kind ? [] : pages.filter(function (page) {
+        return (!state.kind || page[0] === state.kind) && holdsAll(page.join(" ").toLowerCase(), words);
+      });
+      // What has the words in its name comes first.
+      var named = found.filter(function (page) { return holdsAll(page[1].toLowerCase(), words); });
+      var rest = found.filter(function (page) { return named.indexOf(page) < 0; });
+      list.textContent = "";
+      named.concat(rest).slice(0, most).forEach(function (page) { list.appendChild(item(page)); });
+      count.textContent = words.length || state.kind
+        ? found.length + " found" + (found.length > most ? ", the first " + most : "")
+        : pages.length + " pages";
+    });
+  }
+
   document.addEventListener("DOMContentLoaded", function () {
     setUpTheme();
     document.querySelectorAll("table[data-sortable]").forEach(setUpSorting);
     document.querySelectorAll("form[data-filters]").forEach(setUpFilters);
+    document.querySelectorAll("form[data-find]").forEach(setUpFind);
+    document.querySelectorAll("form[data-search]").forEach(setUpSearch);
   });
 })();
