@@ -24,7 +24,7 @@ from wbench.errors import ModelError, SpecError
 from wbench.model import Payload
 from wbench.task.batch import ArrayMeta
 from wbench.task.spec import Limit
-from wbench_baselines.codecs.lloyd import allocate, lloyd_max
+from wbench.channel.quantise import allocate, lloyd_max
 from wbench_baselines.codecs.pca_quantised import PcaQuantised, align, joint_basis, separable_basis, train_transform
 
 META = make_meta((13, 32), ArrayMeta(2, 8, polarisations=2), dims=("subband", "port"))

@@ -10,7 +10,6 @@ Map of the room:
 ``pmi_search``    choice of beams, taps and coefficients, shared by the two below
 ``type2``         :class:`~wbench_baselines.codecs.type2.Type2`: the 3GPP Type II codebook (Rel-15)
 ``etype2``        :class:`~wbench_baselines.codecs.etype2.EType2`: the 3GPP enhanced Type II codebook (Rel-16)
-``lloyd``         Lloyd–Max quantisers and bit allocation
 ``pca_quantised`` :class:`~wbench_baselines.codecs.pca_quantised.PcaQuantised`: principal components in real bits
 ``measurement``   the random measurement that all compressed-sensing codecs of a task share
 ``fista``         batched LASSO and group-LASSO solver

@@ -1,7 +1,7 @@
 """Precoder feedback with principal components and scalar quantisers: what a linear transform can do with real bits.
 
 Sources: transform coding after Gersho and Gray, "Vector Quantization and Signal Compression", Springer 1992, ch. 8;
-quantisers and bits: :mod:`wbench_baselines.codecs.lloyd`. The phases of the sub-bands, which mean nothing, are turned
+quantisers and bits: :mod:`wbench.channel.quantise`. The phases of the sub-bands, which mean nothing, are turned
 by alternating projections (generalised Procrustes analysis: Gower, Psychometrika 40(1), 1975), in training and in use.
 """
 
@@ -22,7 +22,7 @@ from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
 from wbench.tuning import Search
 from wbench_baselines.codecs.common import check_ports, needs_precoders, rowwise
-from wbench_baselines.codecs.lloyd import allocate, lloyd_max
+from wbench.channel.quantise import allocate, lloyd_max
 
 __all__ = ["PcaQuantised", "Transform", "align", "joint_basis", "separable_basis"]
 

@@ -1,0 +1,1 @@
+"""Networks of single tasks, trained by :mod:`wbench.training`."""

@@ -1,0 +1,60 @@
+"""A model that was trained here, as a model folder: anyone can evaluate it without training, or pair its halves."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from wbench.errors import ResultError
+from wbench.model import Model
+from wbench.model_folder import find_folder, read_folder
+from wbench.run.model_folder import MODEL, WEIGHTS, toml_table
+
+__all__ = ["save_trained"]
+
+
+def save_trained(folder: Path, reference: str, model: Model) -> bool:
+    """Write weights and ``model.toml``, if the model is a PyTorch network that takes ``weights``; True if it is.
+
+    Parameters
+    ----------
+    folder : Path
+        It exists.
+    reference : str
+        What the model was loaded from.
+    model : Model
+        Fitted. Its ``module`` holds the weights, its ``params`` the keyword arguments that it was constructed with.
+
+    Raises
+    ------
+    ResultError
+        A file cannot be written.
+    """
+    module: Any = getattr(model, "module", None)
+    if not hasattr(module, "state_dict") or "weights" not in inspect.signature(type(model)).parameters:
+        return False
+    from wbench.weights import save_weights, weights_digest
+
+    state = module.state_dict()
+    save_weights(folder / WEIGHTS, state, {"format": "pt", "model": model.info.name})
+    code = {"object": _source(reference)} if ":" in _source(reference) else {"model": _source(reference)}
+    info = {"revision": f"{model.info.revision}-{weights_digest(state)[7:19]}", "trains": False, "stochastic": False}
+    tables = {"params": getattr(model, "params", {}), "info": info}
+    text = toml_table({"api": 1, **code, "weights": WEIGHTS})
+    text += "".join(f"\n[{name}]\n{toml_table(table)}" for name, table in tables.items())
+    try:
+        temporary = folder / f".{MODEL}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(folder / MODEL)
+    except OSError as error:
+        raise ResultError("The model could not be saved.", where=str(folder), why=str(error)) from error
+    return True
+
+
+def _source(reference: str) -> str:
+    """Class or registry name behind a reference, wherever it is read from."""
+    path = find_folder(reference)
+    found = reference if path is None else read_folder(path).reference
+    place, colon, name = found.rpartition(":")
+    return f"{Path(place).absolute()}{colon}{name}" if place.endswith(".py") else found
