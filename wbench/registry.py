@@ -10,6 +10,7 @@ lists what it offers; reading it imports nothing, so listing is instant and a br
     tasks = "instances/*.toml"          # one file per task instance
     suites = "suites/*.toml"            # one file per suite
     fingerprints = "fingerprints/*.json"    # what datasets look like elsewhere (`wbench verify`), RECIPE-SIZE.json
+    presets = "pretraining/presets/*.toml"  # one file per pre-training (`wbench pretrain NAME`)
 
     [generators.plane-wave]             # also: families, models, commands
     object = "my_package.plane_wave:PlaneWave"
@@ -48,9 +49,9 @@ __all__ = [
 
 GROUP = "wbench.providers"
 API = 1
-Kind = Literal["generator", "recipe", "task", "suite", "fingerprint", "family", "model", "command"]
+Kind = Literal["generator", "recipe", "task", "suite", "fingerprint", "preset", "family", "model", "command"]
 _OBJECT_KINDS: tuple[Kind, ...] = ("generator", "family", "model", "command")
-_FILE_KINDS: tuple[Kind, ...] = ("recipe", "task", "suite", "fingerprint")
+_FILE_KINDS: tuple[Kind, ...] = ("recipe", "task", "suite", "fingerprint", "preset")
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,7 @@ def import_reference(reference: str) -> Any:
         try:
             module = importlib.import_module(target)
         except (Exception, SystemExit) as error:
+            _raise_if_missing(error, target)
             raise PluginError("The module cannot be imported.", where=target, why=_cause(error)) from error
     try:
         return getattr(module, attribute)
@@ -261,10 +263,25 @@ def import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except BaseException as error:
         sys.modules.pop(name, None)
+        _raise_if_missing(error, str(path))
         if isinstance(error, Exception | SystemExit):
             raise PluginError("The file cannot be imported.", where=str(path), why=_cause(error)) from error
         raise  # an interrupt stays one
     return module
+
+
+#: Frameworks of models that are extras of wbench.
+_EXTRAS = {"keras": "tensorflow", "onnx": "onnx", "onnxruntime": "onnx", "tensorflow": "tensorflow"}
+
+
+def _raise_if_missing(error: BaseException, where: str) -> None:
+    """Say so if all that an import lacks is a framework that an extra of wbench brings."""
+    if isinstance(error, MissingDependencyError):
+        raise error
+    package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if package in _EXTRAS:
+        step = f"pip install 'wbench[{_EXTRAS[package]}]'"
+        raise MissingDependencyError(f"{package} is not installed.", where=where, next_step=step) from error
 
 
 def _cause(error: BaseException) -> str:

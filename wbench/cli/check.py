@@ -14,9 +14,13 @@ from wbench.errors import UsageError
 
 if TYPE_CHECKING:
     from wbench.task.base import Task
-    from wbench.testing import Suite, TaskSuite
+    from wbench.testing import ModelSuite, Suite, TaskSuite
 
 __all__ = ["check"]
+
+
+#: Tasks whose shapes are looked at for a model that names none; those without data would have to be generated.
+TRIED = 6
 
 
 @click.command()
@@ -28,21 +32,38 @@ __all__ = ["check"]
 def check(plug_in: str, task: str | None, data: Path | None, size: str, format_: str) -> int:
     """Run the conformance suite on PLUG_IN.
 
-    PLUG_IN is a model (registry name, module:Class or ./file.py:Class), a task instance, or a recipe (its generator).
-    Of a task the leakage audit is shown too: what its sides share, how far apart they are, how balanced.
+    PLUG_IN is a model (registry name, module:Class, ./file.py:Class or a folder with model.toml), a task instance, or a
+    recipe (its generator). Of a model its cost here is shown too, of a task the leakage audit: what its sides share,
+    how far apart they are, how balanced.
     """
     with tempfile.TemporaryDirectory(prefix="wbench-check-") as scratch:
         suite = _suite(plug_in, task, data, size, Path(scratch))
         results = suite.run()
         findings = _audit_rows(suite.task) if isinstance(suite, _task_suite()) else []
+        costs = _cost_rows(suite) if not any(r.failure for r in results) else []
     rows = [
         {"test": r.name.replace("_", " "), "state": "failed" if r.failure else "ok", "checks": r.failure or r.checks}
         for r in results
     ]
-    show_table(rows, format_, title=f"{type(suite).__name__}: {plug_in}")
+    about = f" on {suite.task.spec.name} ({size})" if isinstance(suite, _model_suite()) else ""
+    show_table(rows, format_, title=f"{type(suite).__name__}: {plug_in}{about}")
     if findings:
         show_table(findings, format_, title=f"Audit: {plug_in} ({size})")
+    if costs:
+        show_table(costs, format_, title=f"Cost: {plug_in}{about}")
     return 1 if any(r.failure for r in results) else 0
+
+
+def _model_suite() -> type[ModelSuite]:
+    from wbench.testing import ModelSuite
+
+    return ModelSuite
+
+
+def _cost_rows(suite: Suite) -> list[dict[str, str]]:
+    if not isinstance(suite, _model_suite()):
+        return []
+    return [{"cost": name, "value": value} for name, value in suite.cost().items()]
 
 
 def _task_suite() -> type[TaskSuite]:
@@ -84,11 +105,11 @@ def _suite(plug_in: str, task: str | None, data: Path | None, size: str, scratch
         return suite
     if plug_in in found.entries["recipe"] or plug_in.endswith(".toml"):
         return _generator_suite(plug_in)
-    from wbench.testing import ModelSuite
-
-    models = ModelSuite()
+    models = _model_suite()()
     models.reference = plug_in  # type: ignore[misc]
-    models.task = _task_of(task or _first_task(plug_in), data, size, scratch)  # type: ignore[misc]
+    models.task = (  # type: ignore[misc]
+        _first_served(plug_in, data, size, scratch) if task is None else _task_of(task, data, size, scratch)
+    )
     return models
 
 
@@ -113,18 +134,27 @@ def _generator_suite(recipe: str) -> Suite:
     return suite
 
 
-def _first_task(reference: str) -> str:
+def _first_served(reference: str, data: Path | None, size: str, scratch: Path) -> Task:
+    """The first installed task that the model serves, of those whose datasets are here if there is one."""
     from wbench.model import Embedder, load_model
+    from wbench.run.plan import dataset_path
     from wbench.task.spec import load_spec
 
     model = load_model(reference)
-    for name in registry.registry().names("task"):
-        spec = load_spec(name)
-        if isinstance(model, Embedder) and spec.kind not in ("classify", "regress"):
-            continue
-        if model.supports(spec) is None:
-            return name
-    raise UsageError("The model serves no installed task.", where=reference, next_step="wbench list tasks")
+    specs = [load_spec(name) for name in registry.registry().names("task")]
+    if isinstance(model, Embedder):
+        specs = [spec for spec in specs if spec.kind in ("classify", "regress")]
+    served = [spec for spec in specs if model.supports(spec) is None]
+    here = [s for s in served if all(dataset_path(recipe, size, data=data).exists() for recipe in s.recipes)]
+    reasons = ["it supports none of them"] if not served else []
+    for spec in [*here, *(s for s in served if s not in here)][:TRIED]:
+        found = _task_of(spec.name, data, size, scratch)
+        reason = model.accepts(found.meta)
+        if reason is None:
+            return found
+        reasons.append(f"{spec.name}: {reason}")
+    step = "--task NAME, one that it is made for (wbench list tasks)"
+    raise UsageError("The model serves no installed task.", where=reference, why="; ".join(reasons), next_step=step)
 
 
 def _task_of(name: str, data: Path | None, size: str, scratch: Path) -> Task:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wbench.cli.tables import format_option, show_table
-from wbench.errors import UsageError
+from wbench.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from wbench.result import Result, Score
@@ -19,10 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "result_rows", "score"]
 
+#: The budgets that each task ranks.
+RANKED = "ranked"
+
 
 @click.command()
 @click.option(
-    "--model", "models", multiple=True, required=True, metavar="M", help="Name, module:Class or ./file.py:Class."
+    "--model", "models", multiple=True, metavar="M", help="Name, module:Class, ./file.py:Class or a model folder."
+)
+@click.option("--encoder", "encoders", multiple=True, metavar="M", help="Feedback: the half at the UE, with --decoder.")
+@click.option(
+    "--decoder", "decoders", multiple=True, metavar="M", help="The half at the base station (repeat: all pairs)."
 )
 @click.option("--task", "tasks", multiple=True, metavar="T", help="Task instance (repeat for several).")
 @click.option("--suite", help="All tasks of a suite.")
@@ -37,14 +44,18 @@ __all__ = ["evaluate", "result_rows", "score"]
 @click.option(
     "--regime",
     multiple=True,
-    type=click.Choice(["head", "fine-tune"]),
+    type=click.Choice(["head", "fine-tune", "full"]),
     default=("head",),
     show_default=True,
-    help="Whether embedders stay frozen under the head (repeat for both).",
+    help="Embedders stay frozen under the head, are tuned with it, or start from random weights (repeat for several).",
 )
 @click.option("--layers", type=int, metavar="N", help="Fine-tune the last N layers only [default: all].")
 @click.option(
-    "--budget", "budgets", multiple=True, type=float, metavar="P", help="Training budget in percent [default: 100]."
+    "--budget",
+    "budgets",
+    multiple=True,
+    metavar="P",
+    help="Training budget in percent, or 'ranked': those that each task ranks [default: 100; of a suite: ranked].",
 )
 @click.option("--shots", multiple=True, type=int, metavar="K", help="Few-shot: K training samples of every class.")
 @click.option("--draws", type=int, help="Draws of each budget [default: 5 below 25 %, 10 of few-shot parts].")
@@ -52,6 +63,7 @@ __all__ = ["evaluate", "result_rows", "score"]
 @click.option("--season", default="", metavar="NAME", help="Test on the hidden dataset of a season.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder [default: $WBENCH_DATA or ./data].")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Results.")
+@click.option("--no-predictions", is_flag=True, help="Keep scores only: little disk, but nobody can score them again.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Worker processes [default: 1].")
 @click.option("--dask", metavar="ADDRESS", help="Let the workers of this Dask scheduler do it (tcp://HOST:8786).")
 @click.option(
@@ -64,6 +76,8 @@ __all__ = ["evaluate", "result_rows", "score"]
 @format_option
 def evaluate(
     models: tuple[str, ...],
+    encoders: tuple[str, ...],
+    decoders: tuple[str, ...],
     tasks: tuple[str, ...],
     suite: str | None,
     format_: str,
@@ -74,15 +88,21 @@ def evaluate(
     Several heads, regimes, budgets, draws and seeds make one result each. Results do not depend on the workers.
     """
     from wbench.run.evaluate import evaluate as run
-    from wbench.task.spec import load_suite
 
     if (suite is None) == (not tasks):
         raise UsageError("Name either tasks or a suite.", next_step="--task NAME or --suite NAME; wbench list tasks")
     if options["dask"] is not None and options["workers"] is not None:
         raise UsageError("With --dask the cluster's workers do the work.", next_step="leave --workers out")
-    names = load_suite(suite).tasks if suite is not None else tasks
-    given = {name: value for name, value in options.items() if name not in ("workers", "cache_gib")}
+    models = (*models, *_pairs(encoders, decoders))
+    if not models:
+        step = "--model NAME (wbench list models), or --encoder … --decoder …"
+        raise UsageError("Name a model, or an encoder and a decoder.", next_step=step)
+    names = _suite_tasks(suite) if suite is not None else tasks
+    if suite is not None and not options["budgets"] and not options["shots"]:
+        options["budgets"] = (RANKED,)
+    given = {name: value for name, value in options.items() if name not in ("workers", "cache_gib", "no_predictions")}
     given |= {"workers": options["workers"] or 1, "cache_bytes": int(options["cache_gib"] * (1 << 30))}
+    given |= {"budgets": _budgets(options["budgets"]), "predictions": not options["no_predictions"]}
     report = run(models, names, show_progress=True, on_plan=_say, **given)
     for task in dict.fromkeys(cell.task for cell in report.cells):
         cells = [cell for cell in report.cells if cell.task == task]
@@ -95,6 +115,38 @@ def evaluate(
         click.echo(f"{len(report.failures)} of {len(report.cells)} cells failed, the others are kept. Retry:", err=True)
         click.echo(f"  {_retry_command(report, names, options)}", err=True)
     return report.exit_code
+
+
+def _suite_tasks(name: str) -> tuple[str, ...]:
+    from wbench.task.spec import load_suite
+
+    suite = load_suite(name)
+    changed = suite.changed()
+    if changed:
+        why = f"no longer what was frozen: {', '.join(changed)}"
+        step = "give what changed a new version, in a suite of a new name"
+        raise SpecError("The tasks of a frozen suite never change.", where=name, why=why, next_step=step)
+    return suite.tasks
+
+
+def _budgets(words: tuple[str, ...]) -> tuple[float, ...] | str:
+    if words == (RANKED,):
+        return RANKED
+    try:
+        return tuple(map(float, words))
+    except ValueError as error:
+        why = f"got {', '.join(words)}"
+        raise UsageError("A budget is a percentage, or 'ranked' alone.", why=why, next_step="--budget 10") from error
+
+
+def _pairs(encoders: Sequence[str], decoders: Sequence[str]) -> list[str]:
+    """Every encoder with every decoder."""
+    from wbench.two_sided import pair
+
+    if bool(encoders) != bool(decoders):
+        one, other = ("an encoder", "--decoder") if encoders else ("a decoder", "--encoder")
+        raise UsageError(f"There is {one} alone.", next_step=f"name its other half with {other}")
+    return [pair(encoder, decoder) for encoder in encoders for decoder in decoders]
 
 
 def _say(forecast: Forecast) -> None:
@@ -114,7 +166,9 @@ def _retry_command(report: EvaluationReport, names: Sequence[str], options: dict
         words += ["--task", str(name)] if load_spec(name).name in failed else []
     for option in click.get_current_context().command.params:
         value = options.get(option.name or "")
-        if value is not None and value != option.default:
+        if value is True:
+            words.append(option.opts[0])
+        elif value not in (None, option.default) and value is not False:
             for one in value if isinstance(value, tuple) else (value,):
                 words += [option.opts[0], str(one)]
     return shlex.join(words)

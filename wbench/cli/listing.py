@@ -15,7 +15,7 @@ __all__ = ["list_"]
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["generators", "recipes", "tasks", "models", "heads", "suites"]))
+@click.argument("what", type=click.Choice(["generators", "recipes", "tasks", "models", "heads", "presets", "suites"]))
 @format_option
 def list_(what: str, format_: str) -> None:
     """List WHAT is installed, from all providers."""
@@ -26,6 +26,7 @@ def list_(what: str, format_: str) -> None:
         "tasks": _tasks,
         "models": _models,
         "heads": _heads,
+        "presets": _presets,
         "suites": _suites,
     }
     show_table(tables[what](found), format_)
@@ -138,3 +139,14 @@ def _suites(found: registry.Registry) -> list[dict[str, Any]]:
 
 def _names(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
+
+
+def _presets(found: registry.Registry) -> list[dict[str, Any]]:
+    rows = []
+    for entry in _entries(found, "preset"):
+        table = _table(entry)
+        objective = str(table.get("pretext", "")).rpartition(":")[2]
+        sources = len(table["sources"]) if isinstance(table.get("sources"), list) else "–"
+        row = {"preset": entry.name, "objective": objective, "sources": sources}
+        rows.append({**row, "summary": table.get("summary", "")})
+    return rows

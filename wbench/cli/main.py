@@ -24,8 +24,10 @@ _COMMANDS = {
     "ingest": ("wbench.cli.export", "ingest", "Read a released WiFo or CsiNet file into a dataset."),
     "card": ("wbench.cli.export", "card", "Dataset card: Markdown, or Croissant JSON-LD."),
     "train": ("wbench.cli.train", "train", "Fit a model and show what it chose on validation."),
+    "pretrain": ("wbench.cli.pretrain", "pretrain", "Pre-train a foundation model on training sides of tasks."),
     "evaluate": ("wbench.cli.evaluate", "evaluate", "Score models on tasks."),
     "score": ("wbench.cli.evaluate", "score", "Recompute a result's scores from its predictions."),
+    "embed": ("wbench.cli.embed", "embed", "Embeddings of a task's samples: PCA and t-SNE by label, or a file."),
     "check": ("wbench.cli.check", "check", "Run the conformance suite on a plug-in."),
 }
 

@@ -13,6 +13,8 @@ import click
 __all__ = ["format_option", "show_table"]
 
 FORMATS = ("table", "json", "csv", "md", "latex")
+#: What became of something, in colour; the word says it as well.
+_STYLES = {"ok": "green", "done": "green", "failed": "bold red"}
 _LATEX = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
 
 
@@ -63,7 +65,7 @@ def _rich(columns: list[str], cells: list[list[str]], title: str) -> None:
         numeric = bool(cells) and all(_is_number(row[index]) for row in cells)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(Text(value) for value in row))
+        table.add_row(*(Text(value, style=_STYLES.get(value, "")) for value in row))
     console = Console()
     if not console.is_terminal:  # a pipe has no width; do not break lines at 80 columns there
         console = Console(width=200)

@@ -24,10 +24,12 @@ __all__ = ["train", "trial_rows"]
 @click.option("--draw", type=int, default=0, show_default=True, help="Draw of the budget.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Training seed.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder [default: $WBENCH_DATA or ./data].")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write tuning.json there.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), metavar="FOLDER", help="Write tuning.json there, and a network."
+)
 @format_option
 def train(model: str, task: str, format_: str, **options: Any) -> int:
-    """Fit MODEL (name, module:Class or ./file.py:Class) to a task and show what it chose on validation.
+    """Fit MODEL (name, module:Class, ./file.py:Class or folder) to a task and show what it chose on validation.
 
     The fit is the one of `wbench evaluate` with the same budget, draw and seed; the test part is not looked at.
     """
@@ -47,6 +49,8 @@ def train(model: str, task: str, format_: str, **options: Any) -> int:
     click.echo(_summary(record), err=True)
     if training.path is not None:
         click.echo(f"wrote {training.path}", err=True)
+        if training.saved:
+            click.echo(f"saved the model; use it as --model {training.path.parent}", err=True)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-__all__ = ["TUNED_HEADS", "FineTuned"]
+__all__ = ["TUNED_HEADS", "FineTuned", "redraw"]
 
+Network = TypeVar("Network", bound="nn.Module")
 #: Heads that can be trained together with an embedder: those that are networks, and one affine map.
 TUNED_HEADS = ("linear", "mlp", "resnet1d-slim", "resnet1d-wide")
 #: Training samples whose features give the statistics that the head's input is standardised with.
@@ -44,6 +45,9 @@ class FineTuned(Predictor):
         One of :data:`TUNED_HEADS`; ``linear`` is one affine map of the pooled features here.
     layers : int or None
         Train the last so many of ``embedder.layers()``; None trains all weights.
+    scratch : bool
+        Draw all of the embedder's weights anew by the seed and train them at the head's rate: what the architecture
+        learns from the task alone (regime *full*).
     """
 
     version: ClassVar[int] = 1
@@ -51,7 +55,7 @@ class FineTuned(Predictor):
     steps: ClassVar[int] = 800
     embedder_rate: ClassVar[float] = 0.1
 
-    def __init__(self, embedder: Embedder, head: str, layers: int | None = None) -> None:
+    def __init__(self, embedder: Embedder, head: str, layers: int | None = None, scratch: bool = False) -> None:
         if head not in TUNED_HEADS:
             why = f"{head!r} is not trained by gradients"
             raise UsageError(
@@ -59,9 +63,10 @@ class FineTuned(Predictor):
             )
         if layers is not None and layers < 1:
             raise UsageError("Layers are a count from 1 on.", why=f"got {layers}", next_step="--layers 2")
-        self.embedder, self.head, self.layers = embedder, head, layers
+        self.embedder, self.head, self.layers, self.scratch = embedder, head, layers, scratch
         self._like = build_head(head)
-        self.info: ModelInfo = replace(embedder.info, trains=True, stochastic=True)  # type: ignore[misc]
+        seen: dict[str, Any] = {"pretraining": (), "overlap": "none"} if scratch else {}
+        self.info: ModelInfo = replace(embedder.info, trains=True, stochastic=True, **seen)  # type: ignore[misc]
 
     def supports(self, spec: TaskSpec) -> str | None:
         """``classify`` and ``regress`` tasks, with an embedder that is a PyTorch network."""
@@ -78,21 +83,32 @@ class FineTuned(Predictor):
         super().setup(spec, meta)
         self.embedder.setup(spec, meta)
 
+    def accepts(self, meta: ChannelMeta) -> str | None:
+        """What the embedder accepts."""
+        return self.embedder.accepts(meta)
+
+    def move(self, device: str) -> None:
+        """Move the embedder."""
+        self.embedder.move(device)
+
     def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
         """Train head and embedder on ``train``, keep the weights that are best on ``val``."""
         import torch
 
         from wbench.heads.objective import Objective
+        from wbench.training.loop import seeded
         from wbench.training.loop import train as run
 
         x, truth = self._inputs_of(train)
         x_val, truth_val = self._inputs_of(val)
         self._objective = objective = Objective(truth, self.meta.classes)
         wanted, wanted_val = objective.wanted(truth), objective.wanted(truth_val)
+        if self.scratch:
+            seeded(lambda: redraw(self._network, self.info.name), seed, "embedder from scratch")
         tuned = self._tuned()
         self._top = self._head(x, objective.outputs, seed).to(self._device)
         both = torch.nn.ModuleDict({"embedder": self._network, "head": self._top})
-        groups = [(tuned, self.embedder_rate), (list(self._top.parameters()), 1.0)]
+        groups = [(tuned, 1.0 if self.scratch else self.embedder_rate), (list(self._top.parameters()), 1.0)]
         self._trained = sum(weight.numel() for parameters, _ in groups for weight in parameters)
 
         def loss(rows: npt.NDArray[np.int64], generator: torch.Generator) -> Tensor:
@@ -198,3 +214,23 @@ class FineTuned(Predictor):
     def count_trained_parameters(self) -> int:
         """Those of the head and of the layers that were tuned."""
         return self._trained
+
+
+def redraw(network: Network, name: str) -> Network:
+    """Draw all weights of a network anew, from PyTorch's default generator, by its modules' ``reset_parameters``.
+
+    Inner modules are drawn first, so that a module's own method has the last word on its parts.
+
+    Raises
+    ------
+    ModelError
+        A module has weights of its own and no ``reset_parameters``: they would stay as they were trained.
+    """
+    for path, module in reversed(list(network.named_modules())):
+        reset = getattr(module, "reset_parameters", None)
+        if callable(reset):
+            reset()
+        elif next(iter(module.parameters(recurse=False)), None) is not None:
+            why = f"{path or type(module).__name__} has no reset_parameters()"
+            raise ModelError("The network's weights cannot be drawn anew.", where=name, why=why)
+    return network

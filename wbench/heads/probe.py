@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from wbench.errors import ModelError
 from wbench.heads.base import Features, Head
+from wbench.machine import answer_in_parts
 from wbench.model import Embedder, ModelInfo, Predictor, TrainingData
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import TaskSpec
@@ -44,6 +45,14 @@ class Probe(Predictor):
         """Set up the embedder."""
         super().setup(spec, meta)
         self.embedder.setup(spec, meta)
+
+    def accepts(self, meta: ChannelMeta) -> str | None:
+        """What the embedder accepts."""
+        return self.embedder.accepts(meta)
+
+    def move(self, device: str) -> None:
+        """Move the embedder."""
+        self.embedder.move(device)
 
     def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
         """Fit the embedder if it declares training, then the head."""
@@ -98,7 +107,7 @@ def checked_tokens(embedder: Embedder, batch: Batch) -> npt.NDArray[Any]:
     ModelError
         If it gives something else.
     """
-    tokens, n = np.asarray(embedder.embed(batch)), len(batch)
+    tokens, n = answer_in_parts(embedder.embed, batch), len(batch)
     if tokens.ndim != 3 or len(tokens) != n or 0 in tokens.shape or tokens.dtype.kind not in "iuf":
         why = f"it returned {tokens.dtype} {tokens.shape} for {n} samples"
         raise ModelError("embed() must return real numbers [n, token, d].", where=embedder.info.name, why=why)

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,13 +50,14 @@ def embeddings_folder(out: str | Path) -> Path:
 
 @dataclass(frozen=True)
 class Stored:
-    """An array and what it cost.
+    """An array and what it cost: the time, and what is known of single calls.
 
     ``array`` is mapped copy-on-write: pages are shared by all processes, and writing into it reaches no file.
     """
 
     array: npt.NDArray[Any]
     seconds: float
+    calls: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class EmbeddingCache:
             if facts["key"] != json.loads(canonical_json(key)) or not _whole(path, facts["sha256"], facts["bytes"]):
                 raise ValueError("not the bytes that its sidecar names")
             array = np.load(path, mmap_mode="c", allow_pickle=False)
-            found = Stored(array.view(np.ndarray), float(facts["seconds"]))
+            found = Stored(array.view(np.ndarray), float(facts["seconds"]), facts.get("calls", {}))
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             _log.warning("The embeddings in %s are damaged and are made again: %s", path, error)
             self._remove(path)
@@ -96,7 +97,9 @@ class EmbeddingCache:
             os.utime(path.with_suffix(".json"))  # last used now
         return found
 
-    def put(self, key: Key, array: npt.NDArray[Any], seconds: float) -> bool:
+    def put(
+        self, key: Key, array: npt.NDArray[Any], seconds: float, calls: Mapping[str, float | None] | None = None
+    ) -> bool:
         """Store an array; False, with a warning in the log, where there is no room for it."""
         path = self._path(key)
         temporary = path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}.tmp")
@@ -108,7 +111,7 @@ class EmbeddingCache:
             self._write(temporary, lambda stream: np.save(stream, array, allow_pickle=False))
             facts = {"key": dict(key), "sha256": file_digest(temporary), "bytes": temporary.stat().st_size}
             temporary.replace(path)
-            text = canonical_json({**facts, "seconds": seconds}).encode()
+            text = canonical_json({**facts, "seconds": seconds, "calls": dict(calls or {})}).encode()
             self._write(temporary, lambda stream: stream.write(text))
             temporary.replace(path.with_suffix(".json"))
         except OSError as error:

@@ -7,9 +7,10 @@ ends with the same bits as one that was never stopped. PyTorch's own random stat
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from wbench.errors import ModelError
 from wbench.seeding import rng, seed_sequence
 from wbench.training.checkpoint import load_checkpoint, optimizer_tensors, restore_optimizer, save_checkpoint
+from wbench.training.kept import next_checkpoint
 from wbench.training.settings import TrainingSettings
 
 __all__ = ["EpochRecord", "Loss", "Progress", "Rows", "TrainingLog", "seeded", "train"]
@@ -101,6 +103,7 @@ def train(
     checkpoint: Path | None = None,
     checkpoint_every_s: float = 180.0,
     threads: int | None = 1,
+    identity: Mapping[str, Any] | None = None,
 ) -> TrainingLog:
     """Train a module in place.
 
@@ -125,9 +128,11 @@ def train(
         Called after each step.
     checkpoint : Path, optional
         Written every ``checkpoint_every_s`` seconds, between steps, and at the end; if it is there, training carries
-        on from it.
+        on from it. By default where :func:`wbench.training.kept.checkpoints_in` says, else none.
     threads : int or None
         CPU threads of PyTorch meanwhile; None leaves them. Bits are reproducible for a fixed number only.
+    identity : mapping, optional
+        What else makes this training this one (its data, as plain JSON values): a checkpoint of another is refused.
 
     Returns
     -------
@@ -141,8 +146,12 @@ def train(
     """
     if count < 1:
         raise ModelError("There are no training samples.", where="training")
+    kept = next_checkpoint() if checkpoint is None else None
+    if kept is not None:
+        checkpoint, checkpoint_every_s = kept.path, kept.every_s
+        identity = {**kept.identity, **(identity or {})}
     with _threads(threads), torch.random.fork_rng(devices=_cuda(module)):
-        run = _Run(module, count, settings, seed, groups, checkpoint)
+        run = _Run(module, count, settings, seed, groups, checkpoint, identity)
         run.resume()
         run.all_epochs(loss, validate, on_progress, checkpoint_every_s)
     module.eval()
@@ -160,8 +169,10 @@ class _Run:
         seed: int,
         groups: Sequence[tuple[Iterable[nn.Parameter], float]] | None,
         checkpoint: Path | None,
+        identity: Mapping[str, Any] | None = None,
     ) -> None:
         self.module, self.count, self.settings, self.seed = module, count, settings, seed
+        self.about = json.loads(json.dumps(dict(identity or {})))  # as a checkpoint gives it back: lists, no tuples
         self.checkpoint = checkpoint
         self.optimizer = _optimizer(module, settings, groups)
         self.per_epoch = settings.steps_per_epoch(count)
@@ -267,7 +278,8 @@ class _Run:
     def _identity(self) -> dict[str, Any]:
         shapes = {name: list(tensor.shape) for name, tensor in self.module.state_dict().items()}
         groups = [[group["factor"], len(group["params"])] for group in self.optimizer.param_groups]
-        return {**asdict(self.settings), "seed": self.seed, "samples": self.count, "shapes": shapes, "groups": groups}
+        facts = {**asdict(self.settings), "seed": self.seed, "samples": self.count, "shapes": shapes, "groups": groups}
+        return {**facts, **self.about}
 
     def _save(self) -> None:
         if self.checkpoint is None:

@@ -1,0 +1,170 @@
+"""Tables of docs/pretraining.md from the results of ``wbench evaluate``; the commands are on the page.
+
+    python benchmarks/pretraining_tables.py RESULTS [--reference FOLDER] [--write]
+
+``RESULTS`` is searched with all its folders. ``--reference`` holds the published numbers as CSV. Without ``--write``
+the tables are printed. What has not been run has no row, or a dash.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from wbench.result import Result, read_result
+
+PAGE = Path(__file__).parent.parent / "docs" / "pretraining.md"
+CONTROL = "wbench/vit-random"
+MODELS = ("wbench/raw", CONTROL, "wbench/lwm-style-small", "wbench/contrawimae-style-small")
+OURS = MODELS[2:]
+HEADS = ("linear", "resnet1d-slim")
+BUDGETS = (1.0, 10.0, 100.0)
+PROBES = {
+    "los-nlos-umi": ("f1_macro", "f1_binary", "balanced_accuracy", "auroc"),
+    "beam-prediction-b": ("within_1db", "top1", "top3"),
+}
+SETS = (1, 3, 4, 8, 17, 18)
+PREDICTORS = ("wbench/hold", "wbench/pad", "wbench/ar-pooled", "wbench/wifo-style-small")
+PAPER = ("WiFo-Base", "Transformer", "LSTM", "3D ResNet", "PAD")
+UNSEEN = {("time", 17): 0.305, ("time", 18): 0.420, ("frequency", 17): 0.229, ("frequency", 18): 0.280}
+FEATURES = ("rank", "spectral-efficiency", "delay-length", "doppler-width")
+FORECASTERS = tuple(
+    f"wbench/{name}"
+    for name in ("feature-persistence", "feature-ar", "feature-ridge", "slot-tokens-untrained", "slot-tokens-small")
+)
+
+
+def found(folder: Path) -> list[Result]:
+    return [read_result(path) for path in sorted(folder.rglob("result.json"))]
+
+
+def value(result: Result, metric: str) -> float:
+    score = result.score(metric, "ranked")
+    return float("nan") if score is None else score.value
+
+
+def short(name: str) -> str:
+    return f"`{name.removeprefix('wbench/')}`"
+
+
+def deviation(values: list[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def mean_of(values: list[float]) -> str:
+    """Mean and, of several, the standard deviation."""
+    if not values:
+        return "–"
+    spread = f" ± {deviation(values):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
+
+
+def probe_table(results: Iterable[Result], task: str) -> list[str]:
+    """One row per head, model and budget; means over draws and seeds. Then what beats the control."""
+    metrics = PROBES[task]
+    cells: dict[tuple[str, str, float], list[Result]] = defaultdict(list)
+    for result in results:
+        if result.task.name == task and result.regime == "head" and result.shots is None:
+            cells[str(result.head), result.model.name, result.budget_percent].append(result)
+    rows = [f"| head | model | budget | runs | {' | '.join(metrics)} |", "|---" * (len(metrics) + 4) + "|"]
+    verdicts: dict[str, list[str]] = defaultdict(list)
+    for head in HEADS:
+        for model in MODELS:
+            for budget in BUDGETS:
+                runs = cells[head, model, budget]
+                if not runs:
+                    continue
+                scores = [mean_of([value(run, metric) for run in runs]) for metric in metrics]
+                rows.append(f"| {head} | {short(model)} | {budget:g} % | {len(runs)} | {' | '.join(scores)} |")
+                control = cells[head, CONTROL, budget]
+                if model in OURS and control:
+                    mine, theirs = ([value(run, metrics[0]) for run in group] for group in (runs, control))
+                    gap, noise = np.mean(mine) - np.mean(theirs), max(deviation(mine), deviation(theirs))
+                    what = "beats" if gap > noise else "does not beat" if gap < 0 else "is level with"
+                    verdicts[model].append(f"{what} the control under {head} at {budget:g} % ({gap:+.3f})")
+    said = [f"- {short(model)} {'; '.join(lines)}." for model, lines in verdicts.items()]
+    return [*rows, "", *(said or ["No verdict yet: results are missing."])]
+
+
+def published(folder: Path | None, axis: str) -> dict[str, dict[str, str]]:
+    path = None if folder is None else folder / f"wifo_{axis}_prediction_nmse.csv"
+    if path is None or not path.exists():
+        return {}
+    with path.open(encoding="utf-8") as stream:
+        return {row["dataset"]: row for row in csv.DictReader(stream)}
+
+
+def prediction_table(results: list[Result], family: str, axis: str, reference: Path | None) -> list[str]:
+    """NMSE, linear, mean of per-sample ratios as in the paper, beside the paper's own columns."""
+    paper = published(reference, axis)
+    columns = [column for column in PAPER if axis == "time" or column != "PAD"]
+    models = [model for model in PREDICTORS if axis == "time" or model != "wbench/pad"]
+    head = ["set", *(f"paper: {column}" for column in columns), *map(short, models)]
+    rows = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for number in SETS:
+        task = f"{family}-{axis}-qd-d{number}" if family == "channel-prediction" else f"{family}-{axis}-d{number}"
+        printed = [paper.get(f"D{number}", {}).get(column, "–") for column in columns]
+        if (axis, number) in UNSEEN:
+            printed[0] = f"{UNSEEN[axis, number]:.3f}"  # type: ignore[index]
+        ours = []
+        for model in models:
+            here = [value(r, "nmse_mor_db") for r in results if (r.task.name, r.model.name) == (task, model)]
+            ours.append(f"{10 ** (np.mean(here) / 10):.3f}" if here else "–")
+        label = f"D{number}" + (" (unseen)" if number > 16 else "")
+        rows.append("| " + " | ".join([label, *printed, *ours]) + " |")
+    return rows
+
+
+def slots_table(results: list[Result]) -> list[str]:
+    """Primary metric of every feature task."""
+    columns: dict[tuple[str, str], set[str]] = defaultdict(set)
+    scores: dict[tuple[str, str, str], str] = {}
+    for result in results:
+        if result.model.name in FORECASTERS and result.budget_percent == 100:
+            key = (result.model.name, result.head or "")
+            columns[key].add(result.task.name)
+            scores[(*key, result.task.name)] = f"{result.primary().value:.3f}"
+    keys = sorted(columns, key=lambda key: (FORECASTERS.index(key[0]), key[1]))
+    head = ["task", "metric", *(short(name) + (f" + {head}" if head else "") for name, head in keys)]
+    rows = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    metric = {result.task.name: result.primary().metric for result in results}
+    for feature in FEATURES:
+        for mode in ("forecast", "interpolate"):
+            task = f"feature-{feature}-{mode}"
+            cells = [scores.get((*key, task), "–") for key in keys]
+            rows.append("| " + " | ".join([f"`{task}`", metric.get(task, "–"), *cells]) + " |")
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--reference", type=Path)
+    parser.add_argument("--write", action="store_true")
+    asked = parser.parse_args()
+    results = found(asked.results)
+    tables = {task: probe_table(results, task) for task in PROBES}
+    for family in ("channel-prediction", "wifo-compat"):
+        for axis in ("time", "frequency"):
+            tables[f"{family} {axis}"] = prediction_table(results, family, axis, asked.reference)
+    tables["slots"] = slots_table(results)
+    page = PAGE.read_text(encoding="utf-8")
+    for name, lines in tables.items():
+        first, last = (f"<!-- pretraining_tables.py {name}: {end} -->" for end in ("begin", "end"))
+        if asked.write:
+            before, _, rest = page.partition(first)
+            _, _, after = rest.partition(last)
+            page = "\n".join([before + first, *lines, last]) + after
+        else:
+            print(f"\n{name}\n", *lines, sep="\n")
+    if asked.write:
+        PAGE.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
