@@ -68,7 +68,7 @@ def test_one_failed_cell(lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture
         (["--model", "wbench/constant", "--task", "{los}", "--size", "teeny"], 2, "tiny"),
         (["--model", "wbench/constant", "--task", "{los}", "--budget", "0"], 2, "percentage"),
         (["--model", "wbench/constant"], 2, "Name either tasks or a suite"),
-        (["--task", "{los}"], 2, "Missing option '--model'"),
+        (["--task", "{los}"], 2, "Name a model, or an encoder and a decoder"),
     ],
 )
 def test_wrong_requests(

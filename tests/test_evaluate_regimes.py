@@ -115,10 +115,15 @@ def test_wrong_requests(lab: Lab, tmp_path: Path, options: Any, message: str) ->
 def test_a_result_of_the_first_schema_is_read(lab: Lab, tmp_path: Path) -> None:
     (cell,) = cells(lab, tmp_path, ["wbench/majority"])
     stored = json.loads(cell.path.read_text())
-    assert stored.pop("schema_version") == 2
+    assert stored.pop("schema_version") == 3
     for name in ("shots", "layers", "head_version"):
         assert stored.pop(name) is None
     del stored["model"]["trained_parameters"]
+    assert stored["model"].pop("pretraining_samples") is None
+    for name in ("latency_1_s", "latency_64_s", "peak_memory_bytes"):
+        assert stored["cost"].pop(name) > 0
+    for name in ("flops_per_sample", "peak_device_bytes"):
+        assert stored["cost"].pop(name) is None
     old = tmp_path / "old.json"
     old.write_text(json.dumps({"schema_version": 1, **stored}))
     result = read_result(old)

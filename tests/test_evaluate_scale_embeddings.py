@@ -15,6 +15,7 @@ from tests.helpers_files import write_model
 from tests.helpers_lab import Lab
 from wbench.heads.trained import ResNetSlimHead
 from wbench.run import features
+from wbench.run.cost import CallCost
 from wbench.run.embeddings import EmbeddingCache, embeddings_folder
 from wbench.run.evaluate import evaluate
 from wbench.training import TrainingSettings
@@ -54,6 +55,8 @@ TORCH = """
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WBENCH_CACHE", raising=False)
+    # Samples are counted here, and calls that are timed embed some again (tests/test_cost.py).
+    monkeypatch.setattr(features, "call_costs", lambda *_: CallCost())
     monkeypatch.setattr(ResNetSlimHead, "settings", TrainingSettings(1, 64, patience=1))
     monkeypatch.setattr(ResNetSlimHead, "steps", 2)
     monkeypatch.setattr(ResNetSlimHead, "width", 8)

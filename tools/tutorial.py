@@ -1,4 +1,4 @@
-"""Write the files of ``docs/examples/third_party`` into the code blocks of the tutorial that shows them.
+"""Write the files of ``docs/examples`` into the code blocks of the pages that show them.
 
 A block is opened by a line ```` ```python title="acme_hall/models.py" ````; what stands in it is replaced by that file.
 A test runs the same over the page and expects no change: ``python tools/tutorial.py`` after every edit of the package.
@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["PACKAGE", "PAGE", "filled", "shown"]
+__all__ = ["MODELS", "MODELS_PAGE", "PACKAGE", "PAGE", "filled", "shown"]
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/tutorial-third-party.md"
 PACKAGE = ROOT / "docs/examples/third_party"
+MODELS_PAGE = ROOT / "docs/models.md"
+MODELS = ROOT / "docs/examples/models"
 _BLOCK = re.compile(r'^(```\w+ title="([^"]+)"\n)(.*?)^(```\n)', re.MULTILINE | re.DOTALL)
 
 
@@ -28,4 +30,5 @@ def filled(page: str, package: Path) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), PACKAGE), encoding="utf-8")
+    for page, folder in ((PAGE, PACKAGE), (MODELS_PAGE, MODELS)):
+        page.write_text(filled(page.read_text(encoding="utf-8"), folder), encoding="utf-8")

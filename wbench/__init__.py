@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wbench.task.base import Task
     from wbench.task.batch import Batch, ChannelMeta
     from wbench.task.spec import TaskSpec
+    from wbench.two_sided import DecoderPart, EncoderPart, PayloadFormat
 
 __version__ = "0.1.0"
 
@@ -43,13 +44,16 @@ _WHERE = {
     "ChannelMeta": "wbench.task.batch",
     "Codec": "wbench.model",
     "Dataset": "wbench.dataset.reader",
+    "DecoderPart": "wbench.two_sided",
     "Embedder": "wbench.model",
+    "EncoderPart": "wbench.two_sided",
     "Generator": "wbench.generator",
     "Layout": "wbench.generator",
     "Metric": "wbench.metric.base",
     "Model": "wbench.model",
     "ModelInfo": "wbench.model",
     "Payload": "wbench.model",
+    "PayloadFormat": "wbench.two_sided",
     "Predictor": "wbench.model",
     "Result": "wbench.result",
     "Session": "wbench.generator",
@@ -74,13 +78,16 @@ __all__ = [
     "ChannelMeta",
     "Codec",
     "Dataset",
+    "DecoderPart",
     "Embedder",
+    "EncoderPart",
     "Generator",
     "Layout",
     "Metric",
     "Model",
     "ModelInfo",
     "Payload",
+    "PayloadFormat",
     "Predictor",
     "Result",
     "Session",

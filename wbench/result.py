@@ -1,7 +1,8 @@
 """The result file: one immutable JSON per (task, size, model, regime, head, budget, draw, seed) and its predictions.
 
-Version 2 of the schema adds few-shot parts, fine-tuned layers, the head's version and the number of trained parameters.
-Version 1 is read as well: what it does not have is None.
+Version 2 of the schema adds few-shot parts, fine-tuned layers, the head's version and the number of trained parameters;
+version 3 floating-point operations, latencies, peaks of memory and the number of pre-training samples. Older versions
+are read as well: what they do not have is None.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ __all__ = [
     "write_result",
 ]
 
-RESULT_SCHEMA_VERSION = 2
+RESULT_SCHEMA_VERSION = 3
 Regime = Literal["none", "head", "fine-tune", "full"]
 
 
@@ -120,15 +121,23 @@ class ModelRecord(_Record):
     trained_parameters: int | None = None
     trains: bool = False
     pretraining: tuple[str, ...] = ()
+    pretraining_samples: int | None = Field(default=None, ge=0)
     overlap: str = "none"
     chosen: dict[str, Value] = {}
 
 
 class CostRecord(_Record):
-    """Wall-clock cost on the named device; payload bits of codecs.
+    """What a result cost, on the named device; payload bits of codecs.
 
     ``fit_s`` and ``predict_s`` are the model's time; features that were made before count with what making them took.
     ``wall_s`` is all that the harness needed for the result, observations and scoring as well.
+
+    ``latency_1_s`` and ``latency_64_s`` are medians of a few calls with 1 and with 64 samples, from observation to
+    answer (encoder and decoder of a codec), None where a call would have taken too long (see ``predict_s``).
+    ``flops_per_sample`` counts the multiplications and additions, two per weight and use, of PyTorch's matrix products,
+    convolutions, attentions and recurrent layers in such a call; None of a model that makes none in PyTorch.
+    ``peak_memory_bytes`` is the largest resident memory of the whole process meanwhile, with Python, its libraries and
+    the task's samples; ``peak_device_bytes`` what PyTorch took of a GPU's.
     """
 
     fit_s: FiniteFloat = 0.0
@@ -138,6 +147,11 @@ class CostRecord(_Record):
     device: str = "cpu"
     payload_bits_mean: FiniteFloat | None = None
     payload_bits_max: int | None = None
+    latency_1_s: FiniteFloat | None = Field(default=None, ge=0)
+    latency_64_s: FiniteFloat | None = Field(default=None, ge=0)
+    flops_per_sample: FiniteFloat | None = Field(default=None, ge=0)
+    peak_memory_bytes: int | None = Field(default=None, ge=0)
+    peak_device_bytes: int | None = Field(default=None, ge=0)
 
 
 class PredictionsRecord(_Record):

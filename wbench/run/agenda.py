@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wbench.errors import DatasetNotFoundError, SpecError, UsageError, WBenchError
 from wbench.metric.catalogue import get_metric
-from wbench.model import Model, load_model
+from wbench.model import Model
 from wbench.run.cell import Cell, build_model, refusal
 from wbench.run.executors import one_thread
 from wbench.run.fingerprint import shipped_verdict
@@ -20,6 +20,7 @@ from wbench.run.reports import CellReport
 from wbench.run.results import kept_result, result_folder
 from wbench.run.work import Job, Settings
 from wbench.task.base import Task
+from wbench.two_sided import load
 
 __all__ = ["Agenda", "load_tasks", "make_agenda"]
 
@@ -121,19 +122,20 @@ def make_agenda(loaded: dict[str | Path, Task], models: Sequence[str], request: 
         There is no such model. One that cannot be loaded fails its own cells only.
     """
     found = {model: _try_model(model) for model in dict.fromkeys(models)}
-    cells = [cell for model in found for cell in cells_of(model, found[model], request)]
     past = PastCosts(settings.out, settings.size)
     agenda = Agenda()
     with one_thread():
-        for number, (name, task) in enumerate(loaded.items()):
-            nbytes = prediction_bytes(task)
+        for name, task in loaded.items():
+            about = (request, task.spec.budgets, task.spec.kind)
+            cells = [cell for model in found for cell in cells_of(model, found[model], *about)]
+            nbytes = prediction_bytes(task) if settings.predictions else 0
             variants: dict[Cell, _Variant] = {}
-            for place, cell in enumerate(cells, number * len(cells)):
+            for place, cell in enumerate(cells, len(agenda.known) + len(agenda.jobs)):
                 how = replace(cell, budget=100.0, draw=0, seed=0, shots=None)
                 if how not in variants:
                     variants[how] = _variant(task, how, found[cell.model])
                 variant = variants[how]
-                report = variant.report(task, cell, settings.out)
+                report = variant.report(task, cell, settings)
                 if report is not None:
                     agenda.known[place] = report
                 elif variant.model is not None:
@@ -144,7 +146,7 @@ def make_agenda(loaded: dict[str | Path, Task], models: Sequence[str], request: 
 
 def _try_model(reference: str) -> Model | WBenchError:
     try:
-        return load_model(reference)
+        return load(reference)
     except UsageError:
         raise
     except WBenchError as error:
@@ -159,14 +161,14 @@ class _Variant:
     reason: str | None = None
     error: WBenchError | None = None
 
-    def report(self, task: Task, cell: Cell, out: Path) -> CellReport | None:
+    def report(self, task: Task, cell: Cell, settings: Settings) -> CellReport | None:
         """What is known of a cell without running it."""
         if self.error is not None:
             return CellReport.failed(task.spec.name, cell, self.error)
         if self.reason is not None or self.model is None:
             return CellReport(task.spec.name, cell, "not applicable", reason=self.reason or "")
-        folder = result_folder(task, self.model, cell, out)
-        kept = kept_result(folder)
+        folder = result_folder(task, self.model, cell, settings.out)
+        kept = kept_result(folder, settings.predictions)
         return None if kept is None else CellReport(task.spec.name, cell, "kept", kept, folder / "result.json")
 
 
@@ -176,5 +178,7 @@ def _variant(task: Task, cell: Cell, loaded: Model | WBenchError) -> _Variant:
             raise loaded
         model = build_model(cell)
         return _Variant(model, refusal(model, cell, task))
+    except UsageError:  # an encoder and a decoder that cannot understand each other: nothing is run
+        raise
     except WBenchError as error:
         return _Variant(error=error)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from wbench.errors import ModelError
 from wbench.heads import FineTuned, Probe
 from wbench.heads.base import Features
+from wbench.machine import answer_in_parts
 from wbench.metric.base import Metric
 from wbench.metric.catalogue import get_metric
 from wbench.model import Model, Predictor
@@ -22,14 +23,20 @@ from wbench.task.base import Task
 from wbench.task.batch import Truth
 from wbench.task.part import TaskData
 from wbench.task.spec import Part
+from wbench.two_sided import TwoSided
 
 __all__ = ["Answering", "calibrate", "check_alone", "checked_answer", "code_of"]
 
 Ids = npt.NDArray[np.int64]
 
 
-def code_of(model: Model) -> Model:
-    """Whose file an error is looked for in: of a probe the embedder is the user's, the head is ours."""
+def code_of(model: Model) -> Model | None:
+    """Whose file an error is looked for in: of a probe the embedder is the user's, the head is ours.
+
+    None of a pair: either side's file may be the one.
+    """
+    if isinstance(model, TwoSided):
+        return None
     return model.embedder if isinstance(model, (Probe, FineTuned)) else model
 
 
@@ -73,7 +80,7 @@ class Answering:
             mask = batch.x.get("observed")  # taken first: the dict is the model's to change
             began = time.perf_counter()
             with blaming(self.name, "predict", code_of(model)):
-                answer = np.asarray(model.predict(batch))
+                answer = answer_in_parts(model.predict, batch)
             seconds += time.perf_counter() - began
             answers.append(counted(task, checked_answer(answer, task, len(batch), self.name), mask))
         return np.concatenate(answers), seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,13 @@ import numpy.typing as npt
 from wbench.digest import value_digest
 from wbench.errors import ModelError, SpecError
 from wbench.heads import FineTuned, Probe, build_head
+from wbench.machine import device_name, peak_device_bytes, peak_host_bytes, reset_peaks
 from wbench.metric.catalogue import get_metric
-from wbench.model import Codec, Embedder, Model, load_model
+from wbench.model import Codec, Embedder, Model, Predictor
 from wbench.result import CostRecord, ModelRecord, Regime
 from wbench.run.answering import Answering, calibrate, check_alone, checked_answer, code_of
 from wbench.run.codec import run_codec
+from wbench.run.cost import model_costs, placed
 from wbench.run.embeddings import EmbeddingCache
 from wbench.run.features import FrozenFeatures, Kind
 from wbench.run.guard import blaming
@@ -25,6 +27,7 @@ from wbench.run.records import model_record
 from wbench.task.base import Task
 from wbench.task.part import TaskData
 from wbench.task.spec import Part
+from wbench.two_sided import load
 
 __all__ = [
     "Answer",
@@ -62,6 +65,8 @@ class Cell:
         Fine-tune the embedder with the head, instead of a head on frozen features.
     layers : int or None
         Fine-tune the last so many layers; None for all.
+    scratch : bool
+        With ``tune``: start from random weights instead of the embedder's own.
     """
 
     model: str
@@ -72,6 +77,7 @@ class Cell:
     shots: int | None = None
     tune: bool = False
     layers: int | None = None
+    scratch: bool = False
 
     def data(self, task: Task, part: Part) -> TaskData:
         """The part as the cell's model sees it."""
@@ -80,7 +86,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a model was fitted to (nothing if it does not train), how long that took, and the features it stands on.
+    """What a model was fitted to (nothing if it does not train), how long that took and where, and its features.
 
     Features that were made before count with the time that making them took.
     """
@@ -89,6 +95,7 @@ class Fitted:
     n_train: int
     n_val: int
     features: FrozenFeatures | None = None
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -115,20 +122,21 @@ def prepare(cell: Cell, task: Task) -> tuple[Model, str | None]:
 
 def build_model(cell: Cell) -> Model:
     """Construct the cell's model, an embedder with its head."""
-    model = load_model(cell.model)
-    if isinstance(model, Embedder):
+    model = load(cell.model)
+    if isinstance(model, Embedder) and (cell.head is not None or not isinstance(model, Predictor)):
         head = cell.head or "linear"
-        model = FineTuned(model, head, cell.layers) if cell.tune else Probe(model, build_head(head))
+        tuned = cell.tune
+        model = FineTuned(model, head, cell.layers, cell.scratch) if tuned else Probe(model, build_head(head))
     return model
 
 
 def refusal(model: Model, cell: Cell, task: Task) -> str | None:
     """Why the model does not serve the task at all, whatever the budget."""
     with blaming(cell.model, "supports", code_of(model)):
-        reason = model.supports(task.spec)
+        reason = model.supports(task.spec) or model.accepts(task.meta)
     if not (reason is None or isinstance(reason, str)):
         why = f"it returned {reason!r}"
-        raise ModelError("supports() must return None or the reason why not.", where=cell.model, why=why)
+        raise ModelError("supports() and accepts() must return None or the reason why not.", where=cell.model, why=why)
     if reason is None and isinstance(model, Codec) != (task.spec.kind == "compress"):
         return "compress tasks need a codec" if task.spec.kind == "compress" else f"a codec cannot {task.spec.kind}"
     return reason
@@ -154,7 +162,7 @@ def _too_little(model: Model, cell: Cell, task: Task) -> str | None:
 def regime_of(model: Model) -> Regime:
     """What is trained: ``none`` (zero-shot), ``head`` (on frozen features), ``fine-tune`` or ``full``."""
     if isinstance(model, FineTuned):
-        return "fine-tune"
+        return "full" if model.scratch else "fine-tune"
     if isinstance(model, Probe):
         return "full" if model.embedder.info.trains else "head"
     return "full" if model.info.trains else "none"
@@ -203,9 +211,18 @@ def answer_cell(
         fit_s=fitted.seconds,
         predict_s=predict_s,
         predict_samples=len(ids),
+        device=device_name(fitted.device),
         payload_bits_mean=None if bits is None else float(bits.mean()),
         payload_bits_max=None if bits is None else int(bits.max()),
+        peak_memory_bytes=peak_host_bytes(),
+        peak_device_bytes=peak_device_bytes(fitted.device),
     )
+    with blaming(cell.model, "encode or decode" if isinstance(model, Codec) else "predict", code):
+        if isinstance(model, Probe) and fitted.features is not None and fitted.features.has("test"):
+            calls = fitted.features.call_costs(model.head)
+        else:
+            calls = model_costs(model, task, predict_s / len(ids), fitted.seconds + predict_s)
+    cost = cost.model_copy(update=asdict(calls))
     with blaming(cell.model, "count_parameters", code):
         record = model_record(model)
     counts = fitted.n_train, fitted.n_val
@@ -223,10 +240,12 @@ def fit_cell(
         If the model raises, or tries more than 32 configurations.
     """
     train, val = cell.data(task, "train"), cell.data(task, "val")
+    reset_peaks()
     with blaming(cell.model, "setup", code_of(model)):
         model.setup(task.spec, task.meta)
+        device = placed(model)
     if not model.info.trains:
-        return Fitted(0.0, 0, 0)
+        return Fitted(0.0, 0, 0, device=device)
     features: FrozenFeatures | None = None
     before = 0.0
     with blaming(cell.model, "fit", code_of(model)):
@@ -240,7 +259,7 @@ def fit_cell(
         else:
             began = time.perf_counter()
             model.fit(train, val, cell.seed)
-    return Fitted(before + time.perf_counter() - began, len(train), len(val), features)
+    return Fitted(before + time.perf_counter() - began, len(train), len(val), features, device)
 
 
 def head_of(model: Model) -> tuple[str | None, int | None]:

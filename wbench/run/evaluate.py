@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from wbench.errors import UsageError
 from wbench.provenance import provenance
@@ -16,6 +18,7 @@ from wbench.run.progress import Advance, progress
 from wbench.run.reports import CellReport, EvaluationReport
 from wbench.run.work import Job, Settings, run_cell, run_cluster, run_processes, units_of
 from wbench.task.base import Task
+from wbench.two_sided import absolute
 
 __all__ = ["CellReport", "EvaluationReport", "evaluate"]
 
@@ -33,13 +36,14 @@ def evaluate(
     head: str | Sequence[str] = "linear",
     regime: str | Sequence[str] = "head",
     layers: int | None = None,
-    budgets: Sequence[float] | None = None,
+    budgets: Sequence[float] | Literal["ranked"] | None = None,
     shots: Sequence[int] = (),
     draws: int | None = None,
     seeds: int = 1,
     season: str = "",
     workers: int = 1,
     dask: str | None = None,
+    predictions: bool = True,
     cache_bytes: int = DEFAULT_LIMIT_BYTES,
     show_progress: bool = False,
     on_plan: Callable[[Forecast], None] | None = None,
@@ -50,7 +54,7 @@ def evaluate(
     Parameters
     ----------
     models : sequence of str
-        Registry names, ``package.module:Class`` or ``./file.py:Class``.
+        Registry names, ``package.module:Class``, ``./file.py:Class`` or model folders.
     tasks : sequence of str or Path
         Registry names of task instances, or ``.toml`` files.
     size : {"tiny", "standard", "large"}
@@ -59,12 +63,13 @@ def evaluate(
         Data folder, and folder of the results.
     head : str or sequence of str
         Heads of embedders, names of :data:`wbench.heads.HEADS`.
-    regime : {"head", "fine-tune"}, or both
-        Whether embedders stay frozen under their head or are trained with it.
+    regime : {"head", "fine-tune", "full"}, or several
+        Whether embedders stay frozen under their head, are trained with it, or are trained with it from random weights.
     layers : int, optional
         Fine-tune the last so many layers only; all weights by default.
-    budgets : sequence of float, optional
-        Training budgets in percent, for models that train; 100 by default, none if there are ``shots``.
+    budgets : sequence of float or "ranked", optional
+        Training budgets in percent, for models that train; 100 by default, none if there are ``shots``; ``"ranked"``
+        for those that each task ranks.
     shots : sequence of int
         Few-shot training parts with so many samples of every class, for models that train on ``classify`` tasks.
     draws : int, optional
@@ -77,6 +82,9 @@ def evaluate(
         Worker processes; 1 runs here. Results do not depend on it.
     dask : str, optional
         Address of a Dask scheduler whose workers do the work instead. They must reach the same data and results.
+    predictions : bool
+        Keep the predictions beside each result. Without them large matrices need little disk, but such a result can
+        neither be scored again nor submitted by anybody but maintainers.
     cache_bytes : int
         Most disk for features of frozen embedders, which heads, budgets, draws and seeds share; 0 keeps none.
     show_progress : bool
@@ -106,12 +114,13 @@ def evaluate(
         raise UsageError(f"The number of workers is at least 1, not {workers}.", next_step="--workers 1")
     names = list(dict.fromkeys(tasks))
     if dask is not None:  # workers have another current folder
-        models, out = [_absolute_model(model) for model in models], Path(out).absolute()
+        models, out = [absolute(model) for model in models], Path(out).absolute()
         names = [_absolute_task(name) for name in names]
         data = data_root(data).absolute()
     cache = EmbeddingCache(embeddings_folder(out).absolute(), cache_bytes) if cache_bytes > 0 else None
     command = tuple(provenance()["command"])
-    settings = Settings(size, None if data is None else Path(data), Path(out), season, cache, request.kinds, command)
+    folder = None if data is None else Path(data)
+    settings = Settings(size, folder, Path(out), season, cache, request.kinds, command, predictions)
     loaded = load_tasks(names, settings)
     agenda = make_agenda(loaded, models, request, settings)
     if on_plan is not None:
@@ -153,16 +162,12 @@ def _run(
         yield from run_processes(units, settings, min(workers, len(units)))
     else:
         for name in list(loaded):
-            task = loaded.pop(name)  # the last reference: its samples leave memory before the next task's
+            task = loaded.pop(name)  # the last reference
             for job in (job for job in jobs if job.task == name):
                 advance(0, f"{job.cell.model} on {job.name}")
                 yield job, run_cell(task, job.cell, settings)
-
-
-def _absolute_model(reference: str) -> str:
-    """``./file.py:Class`` as workers find it that have another current folder."""
-    place, colon, name = reference.rpartition(":")
-    return f"{Path(place).absolute()}{colon}{name}" if place.endswith(".py") else reference
+            del task
+            gc.collect()  # a task and its store hold one another: its samples leave memory before the next task's
 
 
 def _absolute_task(task: str | Path) -> str | Path:

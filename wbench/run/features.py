@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from itertools import chain
 from typing import Any, Final, Literal
 
@@ -22,7 +23,10 @@ from wbench.errors import ModelError
 from wbench.heads import Probe
 from wbench.heads.base import Features, Head
 from wbench.heads.probe import checked_tokens, features_of
+from wbench.heads.trained import PASS
 from wbench.model import Embedder, TorchEmbedder, source_digest
+from wbench.model_folder import paths_digest
+from wbench.run.cost import BATCHES, CallCost, call_costs, first_samples, so_many, together, whole_passes
 from wbench.run.embeddings import EmbeddingCache, Stored
 from wbench.run.guard import probe_rows
 from wbench.task.base import Task
@@ -141,10 +145,23 @@ class FrozenFeatures:
                 arrays[kind][start : start + len(batch)] = found
             seconds += time.perf_counter() - began if start < len(ids) else 0.0
             start += len(batch)
+        calls = self._calls(seconds, len(ids)) if part == "test" else {}
         for kind, array in arrays.items():
             if kind == self.kind or self._cache.get(self._key(part, kind)) is None:
-                self._cache.put(self._key(part, kind), array, seconds)
-        return Stored(arrays[self.kind], seconds)
+                self._cache.put(self._key(part, kind), array, seconds, calls)
+        return Stored(arrays[self.kind], seconds, calls)
+
+    def _calls(self, seconds: float, count: int) -> dict[str, float | None]:
+        """What calls of the embedder cost; kept beside the features, for all heads."""
+        batch = first_samples(self._task)
+        size = whole_passes(self._embedder)
+        return asdict(call_costs(lambda n: self._tokens(so_many(batch, n)), size, seconds / count, seconds))
+
+    def call_costs(self, head: Head) -> CallCost:
+        """What calls of the embedder cost when the features of the test part were made, and calls of the head now."""
+        rows = self.rows("test", self._task.ids("test")[: BATCHES[-1]])
+        each = call_costs(lambda n: head.predict(rows[np.resize(np.arange(len(rows)), n)]), PASS, 0.0, 0.0)
+        return together(CallCost(**self._stored("test").calls), each)
 
     def _tokens(self, batch: Batch) -> npt.NDArray[Any]:
         return checked_tokens(self._embedder, batch)
@@ -176,6 +193,8 @@ def _about_embedder(embedder: Embedder) -> dict[str, Any]:
         "versions": {"wbench": __version__, "numpy": np.__version__},
         "dtype": "float32",
     }
+    if embedder.files:
+        about["files"] = paths_digest(list(embedder.files))
     if isinstance(embedder, TorchEmbedder):
         weights = {name: tensor.detach().cpu() for name, tensor in embedder.module.state_dict().items()}
         about["weights"] = arrays_digest({name: _as_array(tensor) for name, tensor in weights.items()})

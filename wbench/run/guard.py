@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wbench.errors import ModelError, WBenchError
+from wbench.machine import out_of_memory
 from wbench.seeding import keyed_permutation
 
 __all__ = ["blaming", "cause_of", "check_independence", "probe_rows"]
@@ -64,10 +65,11 @@ def blaming(name: str, doing: str, code: Any = None) -> Iterator[None]:
         if isinstance(error, ModelError) and error.where is None:
             error.where = f"{name}, {doing}"
         raise
-    except MemoryError as error:
-        why, step = cause_of(error, code), "try a smaller --budget, or a machine with more memory"
-        raise ModelError(f"The model ran out of memory in {doing}.", where=name, why=why, next_step=step) from error
     except (Exception, SystemExit) as error:
+        if out_of_memory(error):
+            why = cause_of(error, code)
+            step = "smaller batches in the model, a smaller --budget, or a machine with more memory"
+            raise ModelError(f"The model ran out of memory in {doing}.", where=name, why=why, next_step=step) from error
         raise ModelError(f"The model raised an exception in {doing}.", where=name, why=cause_of(error, code)) from error
 
 

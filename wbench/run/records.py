@@ -55,6 +55,7 @@ def model_record(model: Model) -> ModelRecord:
         trained_parameters=int(model.count_trained_parameters()),
         trains=info.trains,
         pretraining=info.pretraining,
+        pretraining_samples=info.pretraining_samples or None,
         overlap=info.overlap,
         chosen=chosen_values(model.searches),
     )

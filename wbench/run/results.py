@@ -22,7 +22,7 @@ from wbench.run.records import dataset_record, task_record
 from wbench.run.score import PREDICTIONS
 from wbench.task.base import Task
 
-__all__ = ["kept_result", "result_folder", "save_result"]
+__all__ = ["drop_predictions", "kept_result", "result_folder", "save_result"]
 
 #: Temporary files of a process that was killed are removed after so long.
 STALE_S = 60.0
@@ -37,14 +37,31 @@ def result_folder(task: Task, model: Model, cell: Cell, out: Path) -> Path:
     return out / f"{task.spec.name}-v{task.spec.version}" / task.dataset("test").spec.size / safe / run
 
 
-def kept_result(folder: Path) -> Result | None:
-    """The finished result of a folder, None if there is none or it is not whole: then it is made again."""
+def kept_result(folder: Path, predictions: bool = True) -> Result | None:
+    """The finished result of a folder, None if there is none or it is not whole: then it is made again.
+
+    Without ``predictions`` it is whole without them.
+    """
     try:
         result = read_result(folder / "result.json")
-        whole = (folder / result.predictions.path).stat().st_size == result.predictions.bytes
+        whole = not predictions or (folder / result.predictions.path).stat().st_size == result.predictions.bytes
     except (ResultError, OSError, ValueError):
         return None  # the folder's name says what it must hold
     return result if whole else None
+
+
+def drop_predictions(folder: Path) -> None:
+    """Remove the predictions of a finished result, where only scores are kept; their digest stays in it.
+
+    Raises
+    ------
+    ResultError
+        If they cannot be removed.
+    """
+    try:
+        (folder / PREDICTIONS).unlink(missing_ok=True)
+    except OSError as error:
+        raise ResultError("The predictions could not be removed.", where=str(folder), why=str(error)) from error
 
 
 def save_result(

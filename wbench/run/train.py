@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,17 +15,22 @@ from wbench.errors import ResultError, UsageError
 from wbench.model import Model
 from wbench.provenance import provenance
 from wbench.result import DatasetRecord, ModelRecord, Regime, TaskRecord
-from wbench.run.cell import Cell, fit_cell, head_of, prepare, regime_of
+from wbench.run.cell import Cell, fit_cell, head_of, prepare, regime_of, result_key
 from wbench.run.executors import one_thread
 from wbench.run.guard import blaming
 from wbench.run.plan import load_task
 from wbench.run.records import dataset_record, model_record, task_record
+from wbench.run.trained import save_trained
+from wbench.task.base import Task
+from wbench.training.kept import checkpoints_in
 from wbench.tuning import Search, Value
 
 __all__ = ["SearchRecord", "Training", "TrialRecord", "TuningRecord", "train"]
 
 #: Name of the file in the folder that is asked for.
 TUNING = "tuning.json"
+#: Folder there, while a training lasts.
+CHECKPOINTS = "checkpoints"
 
 
 class _Record(BaseModel):
@@ -75,11 +80,12 @@ class TuningRecord(_Record):
 
 @dataclass(frozen=True)
 class Training:
-    """A fitted model, the record of its fit, and where that was written."""
+    """A fitted model, the record of its fit, where that was written, and whether the model was saved beside it."""
 
     model: Model
     record: TuningRecord
     path: Path | None
+    saved: bool = False
 
 
 def train(
@@ -99,7 +105,7 @@ def train(
     Parameters
     ----------
     model : str
-        Registry name, ``package.module:Class`` or ``./file.py:Class``.
+        Registry name, ``package.module:Class``, ``./file.py:Class`` or a model folder.
     task : str or Path
         Registry name of the instance, or a ``.toml`` file.
     size : {"tiny", "standard", "large"}
@@ -107,7 +113,9 @@ def train(
     data : path, optional
         Data folder; default ``$WBENCH_DATA`` or ``./data``.
     out : path, optional
-        Folder that ``tuning.json`` is written to; nothing is written by default.
+        Folder that ``tuning.json`` is written to, and a PyTorch model that takes ``weights`` as a model folder (see
+        :mod:`wbench.model_folder`); nothing is written by default. Meanwhile a training's checkpoints are there: the
+        same call carries on from them.
     head : str
         Head of an embedder, a name of :data:`wbench.heads.HEADS`.
     budget, draw, seed : float, int, int
@@ -133,7 +141,7 @@ def train(
     built, reason = prepare(cell, found)
     if reason is not None:
         raise UsageError(f"{model} does not serve {found.spec.name}.", why=reason, next_step="wbench list models")
-    with one_thread():
+    with one_thread(), _kept(out, built, cell, found):
         fitted = fit_cell(built, cell, found)
     with blaming(model, "count_parameters", built):
         declared = model_record(built)
@@ -154,7 +162,18 @@ def train(
         searches=tuple(_search_record(search) for search in built.searches),
         provenance=provenance(),
     )
-    return Training(built, record, None if out is None else _write(record, Path(out)))
+    path = None if out is None else _write(record, Path(out))
+    saved = path is not None and save_trained(path.parent, model, built)
+    return Training(built, record, path, saved)
+
+
+def _kept(out: str | Path | None, model: Model, cell: Cell, task: Task) -> AbstractContextManager[None]:
+    """Checkpoints in the folder that is written to: the same command carries on where it was stopped."""
+    return (
+        nullcontext()
+        if out is None
+        else checkpoints_in(Path(out) / CHECKPOINTS, {"cell": result_key(task, model, cell)})
+    )
 
 
 def _search_record(search: Search) -> SearchRecord:

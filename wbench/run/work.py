@@ -7,6 +7,7 @@ cells that were under way are run again, one at a time, and only the one that ki
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
 import time
@@ -24,7 +25,7 @@ from wbench.run.executors import one_thread, run_units, worker_pool
 from wbench.run.features import Kind
 from wbench.run.plan import load_task
 from wbench.run.reports import CellReport
-from wbench.run.results import kept_result, result_folder, save_result
+from wbench.run.results import drop_predictions, kept_result, result_folder, save_result
 from wbench.run.score import score_predictions
 from wbench.task.base import Task
 
@@ -36,7 +37,7 @@ UNITS_PER_WORKER = 4
 
 @dataclass(frozen=True)
 class Settings:
-    """What all cells of an evaluation share."""
+    """What all cells of an evaluation share. Without ``predictions`` those are removed when they have been scored."""
 
     size: str
     data: Path | None
@@ -45,6 +46,7 @@ class Settings:
     cache: EmbeddingCache | None
     kinds: tuple[Kind, ...]
     command: tuple[str, ...] = ()
+    predictions: bool = True
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def run_cell(task: Task, cell: Cell, settings: Settings) -> CellReport:
             if reason is not None:
                 return CellReport(name, cell, "not applicable", reason=reason)
             folder = result_folder(task, model, cell, settings.out)
-            kept = kept_result(folder)
+            kept = kept_result(folder, settings.predictions)
             if kept is not None:
                 return CellReport(name, cell, "kept", kept, folder / "result.json")
             answer = answer_cell(model, cell, task, settings.cache, settings.kinds)
@@ -94,6 +96,8 @@ def run_cell(task: Task, cell: Cell, settings: Settings) -> CellReport:
     except WBenchError as error:
         return CellReport.failed(name, cell, error)
     result = save_result(task, cell, answer, *scored, folder, settings.command)
+    if not settings.predictions:
+        drop_predictions(folder)
     return CellReport(name, cell, "done", result, folder / "result.json")
 
 
@@ -207,5 +211,6 @@ def _task(settings: Settings, task: str | Path) -> Task:
     key = (task, settings.size, settings.data, settings.season)
     if key not in _held:
         _held.clear()  # first: two tasks' samples may not fit into memory
+        gc.collect()  # a task and its store hold one another
         _held[key] = load_task(task, size=settings.size, data=settings.data, season=settings.season)
     return _held[key]

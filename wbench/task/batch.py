@@ -32,7 +32,7 @@ class ArrayMeta:
 
 @dataclass(frozen=True, slots=True)
 class ChannelMeta:
-    """The metadata a task may show (protocol: "What a model sees"). The same for all samples of a task.
+    """The metadata a task may show (protocol: "What a model sees"). The same for all samples of a part.
 
     Attributes
     ----------
@@ -86,6 +86,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def rows(self, index: Any) -> Batch:
+        """Batch of some of the samples, in the order given; the mask of what is observed is the same for all."""
+        x = {name: values if name == "observed" else values[index] for name, values in self.x.items()}
+        noise = None if self.noise_power is None else self.noise_power[index]
+        return Batch(self.ids[index], x, noise, self.meta)
 
     def copy(self) -> Batch:
         """Copy whose arrays can be changed without touching this batch."""
