@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 #: Option → the kind of name that it takes.
 NAMED = {"--task": "task", "--model": "model", "--suite": "suite"}
 #: Names that pages make up for the reader's own plug-ins.
-OWN = re.compile(r"^(\./|acme|my[-_/]|me/|[A-Z]+$|…|.*[./](py|toml)\b)")
+OWN = re.compile(r"^(\./|acme|my[-_/]|me/|[A-Z]+$|…|.*[./](py|toml)\b|\$|hf\b)")
 
 
 def commands(page: Path) -> Iterator[str]:

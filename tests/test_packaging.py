@@ -232,7 +232,7 @@ def run_make(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_make_help_lists_every_target() -> None:
     done = run_make("help")
     listed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("make ")}
-    assert listed == {"help", "install", "demo", "test", "lint", "bench", "docs", "clean"}
+    assert listed == {"help", "install", "demo", "board", "test", "lint", "bench", "docs", "clean"}
 
 
 @pytest.mark.parametrize(

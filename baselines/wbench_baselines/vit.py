@@ -81,7 +81,7 @@ class VisionTransformer(nn.Module):
         n, count, _, rows, cols = maps.shape
         high, wide = rows // PATCH, cols // PATCH
         patches = maps.view(n, count, 2, high, PATCH, wide, PATCH).permute(0, 1, 3, 5, 2, 4, 6)
-        tokens = self.embed(patches.reshape(n, count, high * wide, -1)) + positions(high, wide)
+        tokens = self.embed(patches.reshape(n, count, high * wide, -1)) + positions(high, wide).to(maps.device)
         x = tokens.reshape(n, count * high * wide, WIDTH)
         for layer in self.layers:
             x = layer(x)

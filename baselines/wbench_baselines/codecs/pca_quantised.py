@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wbench.channel.pmi_fields import RowReader, pack_rows
+from wbench.channel.quantise import allocate, lloyd_max
 from wbench.errors import ModelError
 from wbench.model import Codec, Decoder, Encoder, ModelInfo, Payload, TrainingData
 from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
 from wbench.tuning import Search
 from wbench_baselines.codecs.common import check_ports, needs_precoders, rowwise
-from wbench.channel.quantise import allocate, lloyd_max
 
 __all__ = ["PcaQuantised", "Transform", "align", "joint_basis", "separable_basis"]
 

@@ -73,4 +73,4 @@ def scalars(batch: Batch, family: str) -> F32:
         return (batch.x["rsrp_db"] / 20).astype(np.float32)
     if batch.noise_power is None:
         return np.zeros((len(batch), 0), dtype=np.float32)
-    return np.log10(np.maximum(batch.noise_power, np.float32(1e-6)))[:, None].astype(np.float32)
+    return np.asarray(np.log10(np.maximum(batch.noise_power, 1e-6))[:, None], dtype=np.float32)

@@ -63,10 +63,10 @@ class AngleDelay(Recursive):
             rows = slice(start, start + ROWS)
             y = snapshots(batch.x["H"][rows], at.seen)
             shape = (*y.shape[:2], rx, tx, subcarriers)
-            bins = angle_delay(y.reshape(shape), self.meta.tx).reshape(y.shape)
+            bins = angle_delay(y.reshape(shape), batch.meta.tx).reshape(y.shape)
             ahead = self.continued(bins, count, setting)
             ahead = ahead.reshape(*ahead.shape[:2], rx, tx, subcarriers)
-            out[rows] = angle_delay(ahead, self.meta.tx, inverse=True).reshape(out[rows].shape)
+            out[rows] = angle_delay(ahead, batch.meta.tx, inverse=True).reshape(out[rows].shape)
         return out
 
 
