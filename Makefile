@@ -6,7 +6,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint bench docs clean
+.PHONY: help install demo board test lint bench docs clean
 
 VENV ?= .venv
 # The first interpreter that is new enough; an unusable one is kept as the last resort so that the message names it.
@@ -33,6 +33,9 @@ install: $(VENV)/.installed  ## set up .venv with exact versions and install wbe
 
 demo: $(VENV)/.installed  ## the main job on small data: generate, evaluate, build the board in wbench-demo/
 	$(BIN)/wbench demo --out wbench-demo
+
+board: $(VENV)/.installed  ## the published board: score leaderboard/board.toml, lay results out, build site/ (ARGS="--data FOLDER")
+	$(BIN)/python tools/board.py $(ARGS)
 
 test: lint  ## lint, then run all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)

@@ -20,11 +20,11 @@ from tests.helpers_models import (
     same_whatever_the_batch,
 )
 from tests.helpers_pmi import uma_precoders
+from wbench.channel.quantise import allocate, lloyd_max
 from wbench.errors import ModelError, SpecError
 from wbench.model import Payload
 from wbench.task.batch import ArrayMeta
 from wbench.task.spec import Limit
-from wbench.channel.quantise import allocate, lloyd_max
 from wbench_baselines.codecs.pca_quantised import PcaQuantised, align, joint_basis, separable_basis, train_transform
 
 META = make_meta((13, 32), ArrayMeta(2, 8, polarisations=2), dims=("subband", "port"))

@@ -29,14 +29,15 @@ _folder = click.Path(path_type=Path, file_okay=False)
 @click.option("--upload", type=_folder, help="Where these files are put [default: upload/<org>__<model>/<revision>].")
 @click.option("--supersedes", metavar="REVISION", help="Revision that this one replaces on the board.")
 @click.option("--maintainer", is_flag=True, help="Allow models of the tree and reference lines.")
-def submit(results: tuple[Path, ...], out: Path, maintainer: bool, **options: object) -> int:
+@click.option("--results-only", is_flag=True, help="Of models of the tree: leave columns and predictions out.")
+def submit(results: tuple[Path, ...], out: Path, maintainer: bool, results_only: bool, **options: object) -> int:
     """Check RESULTS here and lay them out as one folder, ready for a pull request.
 
     RESULTS are result.json files or folders of one model. With the datasets at hand the scores are recomputed.
     """
     from wbench_leaderboard.submission.submit import submit as lay
 
-    laid = lay(results, out=out, maintainer=maintainer, **options)  # type: ignore[arg-type]
+    laid = lay(results, out=out, maintainer=maintainer, results_only=results_only, **options)  # type: ignore[arg-type]
     for remark in laid.remarks:
         click.echo(f"note: {remark}", err=True)
     click.echo(laid.report.text(), nl=False)

@@ -151,10 +151,10 @@ class ChannelPrediction(Task):
         speed = np.linalg.norm(velocity, axis=1)
         columns = {**super().columns(part, ids), "speed_kmh": 3.6 * speed}
         if self._over_time:
-            doppler = speed * self.meta.carrier_hz / SPEED_OF_LIGHT
-            return {**columns, "fd_dt_h": doppler * self.params.future * self.meta.time_step_s}
+            doppler = speed * self.metas[part].carrier_hz / SPEED_OF_LIGHT
+            return {**columns, "fd_dt_h": doppler * self.params.future * self.metas[part].time_step_s}
         spread = self.dataset(part).read("delay_spread_s", ids).astype(np.float64)
-        bandwidth = self.params.future * self.meta.subcarrier_spacing_hz
+        bandwidth = self.params.future * self.metas[part].subcarrier_spacing_hz
         return {**columns, "delay_spread_ns": 1e9 * spread, "ds_bw": spread * bandwidth}
 
     def slices(self, part: Part, ids: Ids) -> dict[str, npt.NDArray[np.str_]]:

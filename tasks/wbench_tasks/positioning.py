@@ -73,7 +73,7 @@ class Positioning(Task):
 
     def impair(self, channel: C64, part: Part, ids: Ids) -> C64:
         """Each link's clock error and oscillator phase: complex64 [n, bs, time, rx, tx, subcarrier]."""
-        meta = self.meta
+        meta = self.metas[part]
         channel = channel.reshape(len(ids), *meta.shape)
         draw = self._stream(part, "clock")
         normal = np.array([draw.at(int(i)).standard_normal(self.links) for i in ids])

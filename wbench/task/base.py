@@ -220,11 +220,18 @@ class Task(ABC):
 
     @cached_property
     def meta(self) -> ChannelMeta:
-        """Shapes and metadata, the same for all parts."""
-        metas = [self.describe(Radio.of(self.dataset(part), self.spec.channel)) for part in self.spec.views]
-        if len(set(metas)) > 1:
-            raise SpecError("The parts of the task differ in shape, numerology or arrays.", where=self.spec.name)
-        return metas[0]
+        """Shapes and metadata of what is trained on. Shapes are the same for all parts."""
+        return self.metas["train"]
+
+    @cached_property
+    def metas(self) -> dict[Part, ChannelMeta]:
+        """Shapes and metadata of each part. Numerology and array of a held-out test part may be others (S3, S4)."""
+        found: dict[Part, ChannelMeta] = {
+            part: self.describe(Radio.of(self.dataset(part), self.spec.channel)) for part in self.spec.views
+        }
+        if len({(meta.shape, meta.dims, meta.classes, meta.outputs) for meta in found.values()}) > 1:
+            raise SpecError("The parts of the task differ in shape.", where=self.spec.name)
+        return found
 
     def ids(self, part: Part) -> Ids:
         """Sample ids of a part, sorted, read-only; samples without a path are left out."""
@@ -304,7 +311,7 @@ class Task(ABC):
         else:  # clean feedback sees its own target: one array, kept once
             x = {"H": clean if power is None and values is clean else seen.reshape(values.shape)}
         labels = {name: self.read(part, name, ids) for name in self.label_arrays}
-        batch = Batch(ids, {**x, **self.side_inputs(part, ids)}, power, self.meta)
+        batch = Batch(ids, {**x, **self.side_inputs(part, ids)}, power, self.metas[part])
         return batch, self.targets(channel, clean, rms, labels)
 
     def rms(self, seen: Complex) -> npt.NDArray[np.float32]:

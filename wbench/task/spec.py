@@ -210,13 +210,35 @@ class TaskSpec(_Frozen):
 class Suite(_Frozen):
     """A dated list of task instances that are ranked together.
 
-    ``status`` is ``draft`` while instances may still come, then ``frozen``.
+    ``status`` is ``draft`` while instances may still come, then ``frozen``: a frozen suite holds the ``digests`` of its
+    instances and, where it ranks, the spec digests of the ``standard`` datasets that they are made from.
     """
 
     name: str
     status: Literal["draft", "frozen"]
     summary: str
     tasks: tuple[str, ...]
+    digests: dict[str, str] = {}
+    datasets: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _held(self) -> Suite:
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError("a task stands there twice")
+        if (self.status == "frozen" or self.digests) and set(self.digests) != set(self.tasks):
+            differ = sorted(set(self.digests) ^ set(self.tasks))
+            raise ValueError(f"a frozen suite has the digest of each of its tasks: {', '.join(differ[:5])}")
+        return self
+
+    def changed(self) -> list[str]:
+        """Tasks of a frozen suite that are no longer what was frozen, in its order.
+
+        Raises
+        ------
+        UnknownNameError, SpecError
+            A task is not installed, or its file is not valid.
+        """
+        return [name for name in self.tasks if self.digests and load_spec(name).digest != self.digests[name]]
 
 
 def load_spec(name: str | Path) -> TaskSpec:

@@ -14,6 +14,7 @@ from wbench.result import Result
 from wbench.run.plan import find_dataset, load_task
 from wbench.run.score import counted, sample_tables, score_predictions
 from wbench.task.base import Task
+from wbench_leaderboard.submission import layout
 from wbench_leaderboard.submission.audit import AuditedBlocks, audit_task, audited_blocks
 from wbench_leaderboard.submission.checks import Options, Submission
 from wbench_leaderboard.submission.columns import TOLERANCE, Columns, score_faults
@@ -35,6 +36,8 @@ def recompute(submissions: Iterable[Submission], options: Options, report: Repor
     by_task: dict[tuple[str, str], list[tuple[Submission, str]]] = {}
     for submission in submissions:
         for path, result in submission.results.items():
+            if submission.listed(f"{path}/{layout.PREDICTIONS}") is None:
+                continue  # of a model of the tree; the check of its files has said so
             by_task.setdefault((result.task.name, result.task.size), []).append((submission, path))
     for (name, size), members in sorted(by_task.items()):
         task = _loaded(name, size, options, members, report)

@@ -22,6 +22,7 @@ from wbench_leaderboard.submission import layout
 from wbench_leaderboard.submission.arrays import pack_array
 from wbench_leaderboard.submission.card import model_card
 from wbench_leaderboard.submission.check import check_submissions
+from wbench_leaderboard.submission.checks import OURS
 from wbench_leaderboard.submission.columns import make_columns
 from wbench_leaderboard.submission.files import read_bytes
 from wbench_leaderboard.submission.limits import MAX_CARD_BYTES, MAX_INSIDE_BYTES
@@ -54,6 +55,7 @@ def submit(
     upload: Path | None = None,
     supersedes: str | None = None,
     maintainer: bool = False,
+    results_only: bool = False,
 ) -> Laid:
     """Lay out the submission of one model revision.
 
@@ -77,11 +79,14 @@ def submit(
         Revision of the model that this one replaces on the board.
     maintainer : bool
         Allow models of the tree and reference lines.
+    results_only : bool
+        Leave columns and predictions out: of models of the tree, whose predictions ``make board`` makes again. Their
+        digests stay in the results.
 
     Raises
     ------
     UsageError
-        If the results are of several models or revisions.
+        If the results are of several models or revisions, or only those of a model of the tree may come alone.
     ResultError
         If a result is not valid, was not made from its predictions, or there is too much for git and no address.
     OutputConflictError
@@ -96,8 +101,11 @@ def submit(
             "The model's name or revision cannot be submitted.", where=first.name, why=fault, next_step=step
         )
     name = layout.folder_of(first.name, first.revision)
+    if results_only and not (maintainer and first.name.startswith(OURS)):
+        why = "whoever sees them must be able to score them again"
+        raise UsageError("Results without predictions are for models of the tree.", where=first.name, why=why)
     remarks: list[str] = []
-    files, arrays = _files(chosen, data, remarks)
+    files, arrays = (_results(chosen), {}) if results_only else _files(chosen, data, remarks)
     text = model_card(list(chosen.values())).encode() if card is None else read_bytes(card, MAX_CARD_BYTES)
     files[layout.CARD] = text
     inside, outside = _share(arrays)
@@ -142,6 +150,17 @@ def _choose(found: Mapping[Path, Result], model: str | None) -> dict[Path, Resul
         why = ", ".join(f"{name} ({revision})" for name, revision in models)
         raise UsageError("A submission is of one model revision.", why=f"these are {why}", next_step="--model NAME")
     return chosen
+
+
+def _results(found: Mapping[Path, Result]) -> Files:
+    """``result.json`` files alone, by their path in the folder."""
+    files: Files = {}
+    for path, result in found.items():
+        place = f"{layout.result_folder(result)}/{layout.RESULT}"
+        if place in files:
+            raise ResultError("Two results claim the same cell.", where=str(path), why=place, next_step="remove one")
+        files[place] = (_clean(result, result.predictions.bytes).model_dump_json(indent=1) + "\n").encode()
+    return files
 
 
 def _files(found: Mapping[Path, Result], data: Path | None, remarks: list[str]) -> tuple[Files, Files]:
