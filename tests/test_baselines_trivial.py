@@ -82,4 +82,4 @@ def test_registered_models_are_there_under_their_own_names() -> None:
         assert info.revision
         assert info.summary
         assert info.source
-        assert "Apache-2.0" in info.licence  # an adapter adds the terms of what it calls, and of weights that users bring
+        assert "Apache-2.0" in info.licence  # an adapter adds the terms of what it calls, or of users' weights
