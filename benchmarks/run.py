@@ -7,6 +7,7 @@ benchmarks/run.py sionna`` measures one of them only and leaves the others as th
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import platform
@@ -42,8 +43,13 @@ def head() -> str:
     )
 
 
-def main(names: list[str]) -> None:
+def main() -> None:
     """Measure the named sections, or all of them, and put the page together from the newest of each."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("names", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)} [all]")
+    names = parser.parse_args().names
+    if unknown := [name for name in names if name not in SECTIONS]:
+        parser.error(f"there is no section {unknown[0]}; there are {', '.join(SECTIONS)}")
     sys.path.insert(0, str(Path(__file__).parent))
     KEPT.mkdir(exist_ok=True)
     for name in names or SECTIONS:
@@ -56,4 +62,4 @@ def main(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -77,10 +77,12 @@ def worker_pool(workers: int) -> Iterator[Executor]:
         try:
             yield pool
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             for child in multiprocessing.active_children():
                 if child not in others:
                     child.terminate()
+            # Waits for the pool's own thread: left to the interpreter's exit, it may close its pipe just when that is
+            # written to (Python up to 3.12), which ends in a traceback.
+            pool.shutdown(cancel_futures=True)
             raise
         finally:
             pool.shutdown()
