@@ -8,14 +8,13 @@ are read as well: what they do not have is None.
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from wbench.errors import ResultError
+from wbench.saving import replacing
 from wbench.tuning import Value
 
 __all__ = [
@@ -211,19 +210,8 @@ def write_result(result: Result, path: Path) -> None:
     ResultError
         If it cannot be written. A failed save is an error, never a warning.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(result.model_dump_json(indent=1) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise ResultError("The result could not be saved.", where=str(path), why=str(error)) from error
-    finally:  # also on Ctrl-C
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with replacing(path, "The result") as temporary:
+        temporary.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def read_result(path: Path) -> Result:

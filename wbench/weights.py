@@ -8,16 +8,15 @@ first, and PyTorch's own restricted reader (``weights_only=True``) opens it then
 from __future__ import annotations
 
 import hashlib
-import os
 import pickletools
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wbench.digest import value_digest
-from wbench.errors import MissingError, ModelError, ResultError, near_names
+from wbench.errors import MissingError, ModelError, near_names
+from wbench.saving import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -282,19 +281,12 @@ def save_weights(path: str | Path, state: Mapping[str, Tensor], metadata: Mappin
     bad = [name for name, tensor in state.items() if not tensor.isfinite().all()]
     if bad:
         raise ModelError("Weights are NaN or infinite, and were not saved.", where=str(path), why=_some(bad))
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in state.items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(whole, temporary, metadata=dict(metadata or {}))
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise ResultError("The weights could not be saved.", where=str(path), why=str(error)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with replacing(path, "The weights") as temporary:
+        try:
+            save_file(whole, temporary, metadata=dict(metadata or {}))
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from wbench.errors import ModelError
 from wbench.model import Embedder, ModelInfo
 from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
-from wbench_baselines.neighbours import features, needs_channel
+from wbench_baselines.neighbours import check_angular_delay, features, needs_channel
 
 __all__ = ["AngleDelay", "Raw"]
 
@@ -68,8 +67,7 @@ class AngleDelay(_Plain):
             The channel does not end in transmit ports and subcarriers.
         """
         super().setup(spec, meta)
-        if meta.dims[-2:] != ("tx", "subcarrier"):
-            raise ModelError("No angular-delay domain.", where=self.info.name, why=f"dimensions {meta.dims}")
+        check_angular_delay(meta, self.info.name)
 
     def embed(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Magnitudes in one token: float32 [n, 1, entries]."""

@@ -16,7 +16,7 @@ from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
 from wbench_baselines.trivial import class_count, only_classes
 
-__all__ = ["KNearest", "Nearest", "features", "needs_channel"]
+__all__ = ["KNearest", "Nearest", "check_angular_delay", "features", "needs_channel"]
 
 #: Queries per matrix product: 256 × 350 000 training samples are 0.4 GB.
 CHUNK = 256
@@ -32,6 +32,18 @@ def needs_channel(spec: TaskSpec) -> str | None:
     """Why a model of channels cannot do a task; None if it can."""
     shown = {"beam-rsrp": "the RSRP of beams", "feature-forecasting": "link features"}.get(spec.family)
     return f"needs channels; the task shows {shown} only" if shown else None
+
+
+def check_angular_delay(meta: ChannelMeta, name: str) -> None:
+    """Check that the channel has an angular-delay domain.
+
+    Raises
+    ------
+    ModelError
+        It does not end in transmit ports and subcarriers; ``name`` is the model that asks.
+    """
+    if meta.dims[-2:] != ("tx", "subcarrier"):
+        raise ModelError("No angular-delay domain.", where=name, why=f"dimensions {meta.dims}")
 
 
 def features(channel: npt.NDArray[np.complex64], meta: ChannelMeta) -> npt.NDArray[np.float32]:
@@ -87,8 +99,7 @@ class KNearest(Predictor):
         """
         super().setup(spec, meta)
         self.classes = class_count(meta, self.info.name)
-        if meta.dims[-2:] != ("tx", "subcarrier"):
-            raise ModelError("No angular-delay domain.", where=self.info.name, why=f"dimensions {meta.dims}")
+        check_angular_delay(meta, self.info.name)
 
     def neighbours(self, n: int) -> int:
         """Number of neighbours for n training samples."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wbench.errors import ResultError, UsageError
+from wbench.errors import UsageError
 from wbench.heads.probe import checked_tokens, features_of
 from wbench.model import Embedder, load_model
 from wbench.run.cost import placed
 from wbench.run.executors import one_thread
 from wbench.run.guard import blaming
 from wbench.run.plan import load_task
+from wbench.saving import replacing
 from wbench.task.base import Task
 from wbench.task.part import TaskData
 from wbench.task.spec import Part
@@ -240,15 +239,6 @@ def save_embedding(embedding: Embedding, path: str | Path) -> Path:
         if label.names:
             arrays[f"names_{key}"] = np.array(label.names)
     arrays |= {f"plane_{name.lower().replace('-', '')}": plane for name, plane in embedding.planes.items()}
-    temporary = place.with_name(f".{place.stem}.{os.getpid()}.tmp")
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
-        temporary.replace(place)
-    except OSError as error:
-        raise ResultError("The embeddings could not be saved.", where=str(place), why=str(error)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    with replacing(place, "The embeddings") as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
     return place

@@ -1,28 +1,27 @@
-"""A pre-trained model as a folder: ``model.toml``, weights, and a card that says what it saw."""
+"""Write models as folders, which :mod:`wbench.model_folder` reads; a pre-trained one with a card of what it saw."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wbench.digest import value_digest
-from wbench.errors import ResultError
+from wbench.model_folder import FILE
 from wbench.provenance import provenance
 from wbench.run.pretrain_config import PretrainConfig
+from wbench.saving import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from wbench.training import TrainingLog
 
-__all__ = ["CARD", "MODEL", "WEIGHTS", "Outcome", "toml_table", "write_folder"]
+__all__ = ["CARD", "WEIGHTS", "Outcome", "toml_table", "write_description", "write_folder"]
 
-MODEL, WEIGHTS, CARD = "model.toml", "model.safetensors", "README.md"
+WEIGHTS, CARD = "model.safetensors", "README.md"
 
 
 @dataclass(frozen=True)
@@ -80,21 +79,33 @@ def write_folder(folder: Path, outcome: Outcome) -> int:
 
     digest = weights_digest(outcome.state)
     metadata = {"format": "pt", "model": outcome.config.name, "config": outcome.config.digest}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ResultError("The model could not be saved.", where=str(folder), why=str(error)) from error
     save_weights(folder / WEIGHTS, outcome.state, metadata)
-    _write(folder / CARD, _card(outcome, digest))
-    _write(folder / MODEL, _model_toml(outcome, digest))
+    with replacing(folder / CARD, "The model") as temporary:
+        temporary.write_text(_card(outcome, digest), encoding="utf-8")
+    write_description(folder, {"object": outcome.model}, outcome.params, _info(outcome, digest))
     return outcome.parameters
 
 
-def _model_toml(outcome: Outcome, digest: str) -> str:
+def write_description(
+    folder: Path, code: Mapping[str, Any], params: Mapping[str, Any], info: Mapping[str, Any]
+) -> None:
+    """Write ``model.toml``: ``code`` names the class as ``object`` or ``model``, the weights lie beside it.
+
+    Raises
+    ------
+    ResultError
+        It cannot be written.
+    """
+    text = toml_table({"api": 1, **code, "weights": WEIGHTS})
+    text += "".join(f"\n[{name}]\n{toml_table(table)}" for name, table in (("params", params), ("info", info)))
+    with replacing(folder / FILE, "The model") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _info(outcome: Outcome, digest: str) -> dict[str, Any]:
     config = outcome.config
     revision = value_digest([outcome.model, outcome.params, digest])[7:19]
-    head = {"api": 1, "object": outcome.model, "weights": WEIGHTS}
-    info = {
+    return {
         "name": config.name,
         "revision": revision,
         "kind": "foundation",
@@ -105,8 +116,6 @@ def _model_toml(outcome: Outcome, digest: str) -> str:
         "pretraining": outcome.datasets,
         "overlap": "dataset",  # the training side of datasets that the benchmark tests on
     }
-    tables = {"params": outcome.params, "info": info}
-    return "\n".join([toml_table(head), *(f"[{name}]\n{toml_table(table)}" for name, table in tables.items())])
 
 
 def toml_table(table: Mapping[str, Any]) -> str:
@@ -122,19 +131,6 @@ def _toml(value: Any) -> str:
     if isinstance(value, bool | int | float | str):
         return json.dumps(value, ensure_ascii=False)  # JSON's text, numbers and booleans are TOML's
     raise TypeError(f"{type(value).__name__} is no TOML value here")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write atomically: a file of that name is either absent or whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise ResultError("The model could not be saved.", where=str(path), why=str(error)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _card(outcome: Outcome, digest: str) -> str:

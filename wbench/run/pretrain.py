@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from wbench.errors import MissingError, OutputConflictError, UsageError
-from wbench.run.model_folder import CARD, MODEL, WEIGHTS, Outcome, write_folder
+from wbench.model_folder import FILE
+from wbench.run.model_folder import CARD, WEIGHTS, Outcome, write_folder
 from wbench.run.pretrain_config import PretrainConfig, load_config, pretext_of
 from wbench.run.pretrain_data import Pool, load_pool, unclean_tasks
 from wbench.seeding import rng
@@ -117,7 +118,7 @@ def _check_folder(folder: Path) -> None:
     """Refuse to write over a model or into other people's files."""
     if folder.exists() and not folder.is_dir():
         raise OutputConflictError("The output is a file, not a folder.", where=str(folder))
-    if (folder / MODEL).exists():
+    if (folder / FILE).exists():
         step = "name another folder, or remove this one"
         raise OutputConflictError("The folder holds a model already.", where=str(folder), next_step=step)
     ours = {CHECKPOINT, WEIGHTS, CARD}

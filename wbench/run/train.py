@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from wbench.errors import ResultError, UsageError
+from wbench.errors import UsageError
 from wbench.model import Model
 from wbench.provenance import provenance
 from wbench.result import DatasetRecord, ModelRecord, Regime, TaskRecord
@@ -21,6 +20,7 @@ from wbench.run.guard import blaming
 from wbench.run.plan import load_task
 from wbench.run.records import dataset_record, model_record, task_record
 from wbench.run.trained import save_trained
+from wbench.saving import replacing
 from wbench.task.base import Task
 from wbench.training.kept import checkpoints_in
 from wbench.tuning import Search, Value
@@ -189,14 +189,7 @@ def _search_record(search: Search) -> SearchRecord:
 
 def _write(record: TuningRecord, folder: Path) -> Path:
     """Write the record atomically: a file of that name is either absent or whole."""
-    path, temporary = folder / TUNING, folder / f".{TUNING}.{os.getpid()}.tmp"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    path = folder / TUNING
+    with replacing(path, "The record of the tuning") as temporary:
         temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise ResultError("The record of the tuning could not be saved.", where=str(path), why=str(error)) from error
-    finally:  # also on Ctrl-C
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
     return path

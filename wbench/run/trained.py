@@ -6,10 +6,9 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from wbench.errors import ResultError
 from wbench.model import Model
 from wbench.model_folder import find_folder, read_folder
-from wbench.run.model_folder import MODEL, WEIGHTS, toml_table
+from wbench.run.model_folder import WEIGHTS, write_description
 
 __all__ = ["save_trained"]
 
@@ -40,15 +39,7 @@ def save_trained(folder: Path, reference: str, model: Model) -> bool:
     save_weights(folder / WEIGHTS, state, {"format": "pt", "model": model.info.name})
     code = {"object": _source(reference)} if ":" in _source(reference) else {"model": _source(reference)}
     info = {"revision": f"{model.info.revision}-{weights_digest(state)[7:19]}", "trains": False, "stochastic": False}
-    tables = {"params": getattr(model, "params", {}), "info": info}
-    text = toml_table({"api": 1, **code, "weights": WEIGHTS})
-    text += "".join(f"\n[{name}]\n{toml_table(table)}" for name, table in tables.items())
-    try:
-        temporary = folder / f".{MODEL}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(folder / MODEL)
-    except OSError as error:
-        raise ResultError("The model could not be saved.", where=str(folder), why=str(error)) from error
+    write_description(folder, code, getattr(model, "params", {}), info)
     return True
 
 

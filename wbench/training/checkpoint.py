@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
 
-from wbench.errors import ModelError, ResultError
+from wbench.errors import ModelError
+from wbench.saving import replacing
 
 __all__ = ["load_checkpoint", "optimizer_tensors", "restore_optimizer", "save_checkpoint"]
 
@@ -28,20 +27,10 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any
     """
     from safetensors.torch import save_file
 
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # Clones: weights may share their memory (tied layers), which the format refuses.
     whole = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path, "The checkpoint") as temporary:
         save_file(whole, temporary, metadata={"format": _FORMAT, "facts": json.dumps(facts)})
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise ResultError("The checkpoint could not be saved.", where=str(path), why=str(error)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

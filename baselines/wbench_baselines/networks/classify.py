@@ -19,6 +19,7 @@ from wbench.model import ModelInfo, TrainingData
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import TaskSpec
 from wbench.training import TrainingSettings
+from wbench_baselines.neighbours import check_angular_delay
 from wbench_baselines.networks.common import Network, in_passes
 from wbench_baselines.networks.maps import maps, scalars
 
@@ -52,8 +53,7 @@ class MapModel(Network):
             The channel does not end in transmit ports and subcarriers.
         """
         super().setup(spec, meta)
-        if meta.dims[-2:] != ("tx", "subcarrier"):
-            raise ModelError("No angular-delay domain.", where=self.info.name, why=f"dimensions {meta.dims}")
+        check_angular_delay(meta, self.info.name)
         self.restore()
 
     @abstractmethod
