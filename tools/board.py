@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from wbench.errors import WBenchError
-from wbench.result import read_result
+from wbench.result import Result, read_result
 from wbench.run.evaluate import CellReport, evaluate
 from wbench.run.plan import find_dataset
 from wbench.task.spec import load_spec, load_suite
@@ -122,6 +122,17 @@ def tell(report: CellReport) -> None:
         say(f"{what}: {score.value:.4f} {score.unit} in {report.result.cost.wall_s or 0:.1f} s")
 
 
+def on_the_board(result: Result) -> bool:
+    """Whether a result is of today's task and of a budget that the board shows.
+
+    Those are the ranked ones, the whole training part and, under a head, the budgets of the rounds. Other pages have
+    results of budgets of their own (20 000 samples, say), which would be a table of one row here.
+    """
+    spec = load_spec(result.task.name)
+    budgets = {*spec.budgets, 100.0, *((1.0, 10.0) if result.head else ())}
+    return spec.digest == result.task.digest and result.budget_percent in budgets and result.shots is None
+
+
 def lay_out(results: Path, submissions: Path) -> int:
     """Lay out a submission for each model; returns how many were refused."""
     from wbench_leaderboard.submission.layout import CARD, folder_of
@@ -130,7 +141,7 @@ def lay_out(results: Path, submissions: Path) -> int:
     models: dict[str, list[Path]] = {}
     for path in sorted(results.glob("*/*/*/*/result.json")):
         result = read_result(path)
-        if load_spec(result.task.name).digest == result.task.digest:
+        if on_the_board(result):
             models.setdefault(result.model.name, []).append(path)
     refused = 0
     for name, paths in sorted(models.items()):
