@@ -74,8 +74,9 @@ def zero_shot(size: str, data: Path | None, budget: float, seeds: int, results: 
             network: Any = load_model(f"wbench/{name}")
             network.setup(task.spec, task.meta)
             network.fit_many(parts, seed)
-            answers = [network.predict(batch)[:, ~batch.x["observed"]] for batch in task.batches("test")]
-            scores = score_predictions(task, task.ids("test"), np.concatenate(answers), {})[0]
+            ids = task.ids("test")
+            answers = [network.predict(batch)[:, ~batch.x["observed"]] for batch in task.batches("test", ids)]
+            scores = score_predictions(task, ids, np.concatenate(answers), {})[0]
             found = {s.metric: s.value for s in scores if s.slice == "ranked"}
             kept[f"D{held} {name} {seed}"] = [found["nmse_ros_db"], found["nmse_mor_db"]]
             results.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
