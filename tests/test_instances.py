@@ -6,43 +6,30 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.helpers_data import cli
+from tests.helpers_instances import (
+    INSTANCES,
+    audited_and_scored,
+    decode_here,
+    empty_slices_are_errors,
+    models_of,
+    on,
+    score_on_tiny,
+)
 from tests.helpers_standin import StandIn
-from wbench.dataset.spec import load_recipe
 from wbench.errors import SpecError, UnknownNameError
-from wbench.registry import registry
-from wbench.run import codec as codecs
-from wbench.run.cell import Cell, answer_cell, prepare
-from wbench.run.generate import generate
-from wbench.run.plan import build_spec, load_task
-from wbench.run.score import score_predictions
-from wbench.task.audit import audit
+from wbench.run.plan import build_spec
 from wbench.task.base import Task, family_class
 from wbench.task.spec import Suite, load_spec, load_suite
 
-INSTANCES = registry().names("task")
 SUITES = ("2026.1", "demo")
-#: Generators that are there everywhere and take seconds. Of the others stand-ins are scored here; ray
-#: tracing, QuaDRiGa and COST 2100 have tests of their own.
-QUICK = ("sionna-38901", "slots")
-SIMULATED = [n for n in INSTANCES if all(load_recipe(r).generator in QUICK for r in load_spec(n).recipes)]
-#: Classical methods of each family beside the instance's own trivial ones; one of them at least serves the instance.
-CLASSICAL = {
-    "los-nlos": ("wbench/logistic",),
-    "beam-crossband": ("wbench/1-nn", "wbench/position-knn"),
-    "beam-subarray": ("wbench/zero-padded-fft", "wbench/noisy-sweep"),
-    "beam-rsrp": ("wbench/rsrp-ridge",),
-    "csi-feedback-ratio": ("wbench/klt",),
-    "csi-feedback-bits": ("wbench/type1",),
-    "channel-prediction": ("wbench/linear",),
-    "channel-estimation": ("wbench/ls-linear",),
-    "positioning": ("wbench/toa-aoa", "wbench/position-fingerprints"),
-    "path-loss": ("wbench/band-affine",),
-    "feature-forecasting": ("wbench/feature-ar",),
-}
+#: Stand-ins of their datasets are scored everywhere; on real ``tiny`` data those whose simulator is here: of these two
+#: generators below, ray-traced ones in test_instances_rt.py, QuaDRiGa's and COST 2100's in test_instances_octave.py.
+SIMULATED = on("sionna-38901", "slots")
+OCTAVE = on("quadriga", "cost2100")
+RAY_TRACED = on("sionna-rt")
 
 
 @cache
@@ -55,63 +42,37 @@ def stood_in(name: str) -> Task:
     return family_class(spec)(spec, {recipe: stand_in(recipe) for recipe in spec.recipes})  # type: ignore[misc]
 
 
-@pytest.fixture
-def decoder_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoders run in this process: that they do not need it is tested elsewhere, and a process costs a second."""
-    monkeypatch.setattr(codecs, "open_room", lambda decoder, _: decoder)
-    monkeypatch.setattr(codecs, "_decode", lambda _, decode, chunks: np.concatenate([decode(part) for part in chunks]))
-
-
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real ``tiny`` datasets of Sionna's 38.901 recipes."""
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder for the real ``tiny`` datasets of Sionna's 38.901 recipes."""
     pytest.importorskip("torch")
     pytest.importorskip("sionna.phy")
-    folder = tmp_path_factory.mktemp("tiny")
-    for recipe in sorted({recipe for name in SIMULATED for recipe in load_spec(name).recipes}):
-        assert not generate(recipe, size="tiny", out=folder / f"{recipe}-tiny.zarr").failures
-    return folder
+    return tmp_path_factory.mktemp("tiny")
 
 
-def audited_and_scored(task: Task) -> dict[str, float]:
-    """Primary scores of the task's trivial and classical models that serve it, after the audit."""
-    found = audit(task)
-    assert found.violations == ()
-    assert min(found.samples.values()) > 0
-    values = {}
-    for model in (*task.spec.trivial, *CLASSICAL[task.spec.family]):
-        cell = Cell(model)
-        built, reason = prepare(cell, task)
-        if reason is not None:
-            # A trivial model refuses nothing but too few samples for many beams.
-            assert model in CLASSICAL[task.spec.family] or "training samples" in reason, f"{model}: {reason}"
-            continue
-        answer = answer_cell(built, cell, task)
-        scores, _ = score_predictions(task, answer.ids, answer.predictions, answer.calibration)
-        assert all(np.isfinite(score.value) for score in scores)
-        (values[model],) = [s.value for s in scores if s.slice == "ranked" and s.metric == task.spec.primary]
-    return values
-
-
-@pytest.mark.usefixtures("decoder_here")
 @pytest.mark.parametrize("name", INSTANCES)
-def test_instance_is_audited_and_scored(name: str) -> None:
+def test_instance_is_audited_and_scored(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode_here(monkeypatch)
     task = stood_in(name)
-    values = audited_and_scored(task)
-    assert set(values) & set(CLASSICAL[task.spec.family]) or task.spec.family.startswith("beam-")
+    values, answer = audited_and_scored(task)
+    assert set(values) - set(task.spec.trivial) or task.spec.family.startswith("beam-")
+    empty_slices_are_errors(task, answer, monkeypatch)
 
 
-@pytest.mark.usefixtures("decoder_here")
 @pytest.mark.parametrize("name", SIMULATED)
-def test_instance_on_real_tiny_data(simulated: Path, name: str) -> None:
-    task = load_task(name, size="tiny", data=simulated)
-    values = audited_and_scored(task)
-    assert set(task.spec.trivial) <= set(values)
-    if "wbench/zeros" in values:
-        assert values["wbench/zeros"] == pytest.approx(0, abs=1e-9)
+def test_instance_on_real_tiny_data(data: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode_here(monkeypatch)
+    values = score_on_tiny(name, data)
+    assert set(load_spec(name).trivial) <= set(values)
     if "wbench/zeros-codec" in values:
-        assert values["wbench/zeros-codec"] == pytest.approx(0, abs=1e-9)
         assert values["wbench/klt"] < 0
+
+
+def test_no_instance_is_left_to_stand_ins_alone() -> None:
+    assert sorted(SIMULATED + OCTAVE + RAY_TRACED) == sorted(INSTANCES)
+    for name in INSTANCES:
+        trivial = load_spec(name).trivial
+        assert set(trivial) < set(models_of(name)), f"leaderboard/tiny.toml: {name} needs {trivial} and another model"
 
 
 def test_every_instance_is_listed_with_what_identifies_it(capsys: pytest.CaptureFixture[str]) -> None:

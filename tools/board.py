@@ -3,6 +3,8 @@
 ``make board``, or ``python tools/board.py --data FOLDER``. Whatever stops it, the same command carries on: a result is
 written when it exists and kept if what was asked for is the same. Predictions are not kept: anybody makes those of a
 model of the tree again with this command, and their digests are in the results.
+
+``--matrix leaderboard/tiny.toml`` scores the baselines on every instance's ``tiny`` data: a check, never a board.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from wbench.errors import WBenchError
+from wbench.registry import registry
 from wbench.result import Result, read_result
 from wbench.run.evaluate import CellReport, evaluate
-from wbench.run.plan import find_dataset
+from wbench.run.generate import generate
+from wbench.run.plan import dataset_path, find_dataset
 from wbench.task.spec import load_spec, load_suite
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,16 +50,20 @@ class Round(BaseModel):
 
 
 class Matrix(BaseModel):
-    """The whole board. ``left_out`` are models that are on none of the rounds, with the reason."""
+    """The whole board. No ``suite``: every instance. ``left_out``: models that are on no round, with the reason."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    suite: str
+    suite: str = ""
     size: str
     draws: int = Field(ge=1)
     seeds: int = Field(ge=1)
     rounds: tuple[Round, ...]
-    left_out: dict[str, str]
+    left_out: dict[str, str] = {}
+
+    def tasks(self) -> tuple[str, ...]:
+        """Instances of the suite in its order, or all in that of their names."""
+        return load_suite(self.suite).tasks if self.suite else tuple(registry().names("task"))
 
 
 def read_matrix(path: Path = MATRIX) -> Matrix:
@@ -81,9 +89,22 @@ def missing_data(tasks: list[str], size: str, data: Path | None) -> dict[str, st
     return {task: str(why[0]) for task, why in reasons.items() if why}
 
 
+def generate_missing(tasks: tuple[str, ...], size: str, data: Path | None) -> None:
+    """Generate the datasets of tasks that are not there, as far as their simulators are."""
+    for recipe in dict.fromkeys(recipe for task in tasks for recipe in load_spec(task).recipes):
+        try:
+            find_dataset(recipe, size, data)
+        except WBenchError:  # absent or half: generate carries on; of another version: it refuses
+            try:
+                generate(recipe, size=size, out=dataset_path(recipe, size, data=data))
+                say(f"generated: {recipe}")
+            except WBenchError as error:
+                say(f"not generated: {recipe}: {error.what}")
+
+
 def score_all(matrix: Matrix, results: Path, data: Path | None, only: str) -> int:
     """Score all rounds; returns how many cells failed."""
-    suite = load_suite(matrix.suite).tasks
+    suite = matrix.tasks()
     missing = missing_data(list(suite), matrix.size, data)
     for task, why in missing.items():
         say(f"left out: {task}: {why}")
@@ -160,6 +181,36 @@ def lay_out(results: Path, submissions: Path) -> int:
     return refused
 
 
+def baselines_table(matrix: Matrix, results: Path) -> str:
+    """Markdown: for each instance its datasets, and the best of its trivial baselines and of the other models."""
+    lines = ["| instance | dataset | metric | best trivial baseline | best other |", "|---|---|---|--:|--:|"]
+    for task in matrix.tasks():
+        spec = load_spec(task)
+        read = [read_result(path) for path in sorted(results.glob(f"{task}-v*/{matrix.size}/*/*/result.json"))]
+        found = [result for result in read if result.task.digest == spec.digest]
+        trivial = best([result for result in found if result.model.name in spec.trivial])
+        other = best([result for result in found if result.model.name not in spec.trivial])
+        data = ", ".join(f"`{recipe}`" for recipe in spec.recipes)
+        lines.append(f"| `{task}` | {data} | `{spec.primary}` | {trivial} | {other} |")
+    return "\n".join(lines)
+
+
+def best(results: list[Result]) -> str:
+    """The best of some results of one task in words."""
+    if not results:
+        return "–"
+    scores = {result.model.name.removeprefix("wbench/"): result.primary() for result in results}
+    name, score = max(scores.items(), key=lambda item: item[1].value if item[1].higher_is_better else -item[1].value)
+    value = f"{score.value:.2f} {score.unit}" if score.unit else f"{score.value:.3f}"
+    return f"`{name}` {value.replace('-', '−')}"
+
+
+def put(table: str, page: Path) -> None:
+    """Put a table in the place of the one that ends a page."""
+    before = page.read_text(encoding="utf-8").partition("\n| ")[0]
+    page.write_text(f"{before}\n{table}\n", encoding="utf-8")
+
+
 def pending(suite: str, submissions: Path) -> list[str]:
     """Tasks of the suite that lack a result of one of their trivial baselines, in its order."""
     found: dict[str, set[str]] = {}
@@ -203,22 +254,35 @@ def main() -> int:
     """Parse, and run the steps that are asked for."""
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--data", type=Path, help="data folder [default: $WBENCH_DATA or ./data]")
-    parser.add_argument("--results", type=Path, default=ROOT / "results" / "board", help="where results are kept")
+    parser.add_argument("--matrix", type=Path, default=MATRIX, help="what is scored")
+    parser.add_argument("--results", type=Path, help="where results are kept [default: results/NAME of the matrix]")
     parser.add_argument("--site", type=Path, default=ROOT / "site", help="where the site is built")
-    parser.add_argument("--step", choices=["all", "score", "submit", "site", "verify"], default="all")
+    parser.add_argument("--step", choices=["all", "score", "submit", "site", "verify", "table"], default="all")
     parser.add_argument("--rounds", default="*", help="pattern of the names of rounds")
+    parser.add_argument("--generate", action="store_true", help="generate datasets that are missing")
+    parser.add_argument("--page", type=Path, help="of the step table: the page that ends with it")
     given = parser.parse_args()
+    if given.matrix.resolve() != MATRIX and given.step not in ("score", "table"):
+        parser.error(f"only {MATRIX.name} is published: --step score or --step table")
+    matrix, results = read_matrix(given.matrix), given.results or ROOT / "results" / given.matrix.stem
     wrong = 0
+    if given.generate:
+        generate_missing(matrix.tasks(), matrix.size, given.data)
     if given.step in ("all", "score"):
-        wrong += score_all(read_matrix(), given.results, given.data, given.rounds)
+        wrong += score_all(matrix, results, given.data, given.rounds)
+    if given.step == "table":
+        table = baselines_table(matrix, results)
+        if given.page:
+            put(table, given.page)
+        say(table)
     if given.step in ("all", "submit"):
-        wrong += lay_out(given.results, SUBMISSIONS)
+        wrong += lay_out(results, SUBMISSIONS)
     if given.step in ("all", "submit", "site"):
         shutil.rmtree(given.site, ignore_errors=True)
         digest = build(SUBMISSIONS, given.site)
         DIGEST.write_text(f"{digest}\n", encoding="utf-8")
         say(f"site {digest} in {given.site}")
-        waiting = pending(read_matrix().suite, SUBMISSIONS)
+        waiting = pending(matrix.suite, SUBMISSIONS)
         PENDING.write_text("".join(f"{task}\n" for task in waiting), encoding="utf-8")
         say(f"{len(waiting)} tasks are pending: {', '.join(waiting) or 'the board is whole'}")
     if given.step == "verify":
