@@ -142,6 +142,13 @@ class Generator(ABC):
     def open(self, params: Any) -> AbstractContextManager[Session]:
         """Start the simulator; a context manager that yields one :class:`Session`."""
 
+    def require(self, params: Any) -> None:  # noqa: B027 - a hook, which generators without needs leave as it is
+        """Raise :class:`~wbench.errors.MissingDependencyError` if the simulator is not usable here.
+
+        Called before a new dataset is laid out, so that nothing half-made is left where it cannot be filled. What is
+        cheap to check is checked; :meth:`open` raises the same for the rest. Nothing is checked by default.
+        """
+
     def provenance(self) -> dict[str, str]:
         """Names and versions of the simulator packages, for the dataset's attributes."""
         return {}

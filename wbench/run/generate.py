@@ -137,12 +137,13 @@ def generate(
     layout = _layout(generator, params, spec.generator)
     specs = array_specs(layout)
     expect = expectations(load_recipe(recipe), specs)
-    create_dataset(
-        place,
-        spec,
-        specs,
-        lambda: {**_attributes(spec, layout, licence, generator.provenance()), "expect": expect},
-    )
+
+    def attributes() -> dict[str, Any]:
+        if dask is None:  # workers elsewhere may have what is missing here
+            generator.require(params)
+        return {**_attributes(spec, layout, licence, generator.provenance()), "expect": expect}
+
+    create_dataset(place, spec, specs, attributes)
     if dask is not None and isinstance(place, FolderPlace):
         place = FolderPlace(place.path.absolute())  # workers have another current folder
     return _fill(place, spec, share=share, workers=workers, dask=dask, show_progress=show_progress)

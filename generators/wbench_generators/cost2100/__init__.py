@@ -48,6 +48,13 @@ class Cost2100(Generator):
             synthesis = Synthesis(params.bs.array(), Array(1, 1), {"channel": params.grid})
         return Layout(tuple(arrays), synthesis, _attributes(params))
 
+    def require(self, params: CostParams) -> None:
+        """Check Octave and the copy of COST 2100."""
+        from wbench_generators.cost2100.installed import octave, require_copy
+
+        octave()
+        require_copy(params.copy_digest)
+
     @contextmanager
     def open(self, params: CostParams) -> Iterator[Session]:
         """Check Octave and the copy of COST 2100.

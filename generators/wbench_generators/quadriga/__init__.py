@@ -23,7 +23,7 @@ from typing import ClassVar
 
 from wbench.generator import Generator, GeneratorParams, Layout, Session
 from wbench_generators import external
-from wbench_generators.quadriga.installed import QUADRIGA, locate
+from wbench_generators.quadriga.installed import QUADRIGA, locate, octave, require_copy
 from wbench_generators.quadriga.layout import layout_of
 from wbench_generators.quadriga.params import QuadrigaParams
 
@@ -39,6 +39,11 @@ class Quadriga(Generator):
     def layout(self, params: QuadrigaParams) -> Layout:
         """Arrays and grids of the dataset; see :class:`wbench.generator.Generator`."""
         return layout_of(params)
+
+    def require(self, params: QuadrigaParams) -> None:
+        """Check Octave and the copy of QuaDRiGa."""
+        require_copy(params.copy_digest)
+        octave()
 
     @contextmanager
     def open(self, params: QuadrigaParams) -> Iterator[Session]:

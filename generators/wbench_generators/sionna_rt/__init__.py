@@ -39,6 +39,12 @@ class SionnaRt(Generator):
         """Arrays and grids of the dataset; see :class:`wbench.generator.Generator`."""
         return layout_of(params)
 
+    def require(self, params: RtParams) -> None:
+        """Check that there is an LLVM library that Sionna RT can use."""
+        from wbench_generators.sionna_rt.llvm import require_llvm
+
+        require_llvm()
+
     @contextmanager
     def open(self, params: RtParams) -> Iterator[Session]:
         """Check LLVM, import Sionna RT and load scenes as blocks need them.
