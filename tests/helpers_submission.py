@@ -18,7 +18,7 @@ from wbench_leaderboard.submission import layout
 from wbench_leaderboard.submission.arrays import pack_array
 from wbench_leaderboard.submission.card import model_card
 from wbench_leaderboard.submission.columns import Columns
-from wbench_leaderboard.submission.current import current
+from wbench_leaderboard.submission.current import current, season_spec
 
 TASK = "los-nlos-umi"
 SAMPLES = 40
@@ -35,16 +35,34 @@ class Made:
     predictions: np.ndarray[Any, Any]
 
 
-def make(model: str = "lab/net", revision: str = "1", seed: int = 0, size: str = "standard", **changes: Any) -> Made:
-    """A result of a zero-shot model; ``changes`` replace its fields, ``model_*`` those of the model."""
+def make(
+    model: str = "lab/net",
+    revision: str = "1",
+    seed: int = 0,
+    size: str = "standard",
+    *,
+    samples: int = SAMPLES,
+    clusters: int = CLUSTERS,
+    answers: Any = None,
+    season: str = "",
+    **changes: Any,
+) -> Made:
+    """A result of a zero-shot model; ``changes`` replace its fields, ``model_*`` those of the model.
+
+    ``seed`` is that of the random answers, ``seed_`` the one the result names; ``samples`` and ``clusters`` are those
+    of the test part, ``answers`` a function of the predictions drawn at random. A ``season`` makes it another instance,
+    on a further dataset.
+    """
     rng = np.random.default_rng(abs(hash((seed, 7))) % 2**32)
     now = current(TASK, size)
-    label = (np.arange(SAMPLES) % 3 == 0).astype(np.int64)
-    predictions = rng.standard_normal((SAMPLES, 2)).astype(np.float32)
+    label = (np.arange(samples) % 3 == 0).astype(np.int64)
+    predictions = rng.standard_normal((samples, 2)).astype(np.float32)
     predictions[:, 1] += label
+    predictions = predictions if answers is None else answers(predictions)
     tables = {name: get_metric(name).per_sample(predictions, {"label": label}, {}) for name in now.spec.metrics}
-    cluster = np.arange(SAMPLES, dtype=np.int64) % CLUSTERS
-    groups = group_clusters(cluster, now.spec.digest)
+    cluster = np.arange(samples, dtype=np.int64) % clusters
+    spec = season_spec(now.spec, season)
+    groups = group_clusters(cluster, spec.digest)
     scores = []
     for slice_ in ("ranked", "all"):
         for name, table in tables.items():
@@ -61,44 +79,46 @@ def make(model: str = "lab/net", revision: str = "1", seed: int = 0, size: str =
                     higher_is_better=metric.higher_is_better,
                     slice=slice_,
                     value=found.value,
-                    n=SAMPLES,
+                    n=samples,
                     interval=interval.model_copy(update={"low": low, "high": high}),
-                    tie_rate=metric.tie_rate(table, np.ones(SAMPLES)),
+                    tie_rate=metric.tie_rate(table, np.ones(samples)),
                     replicates=found.replicates if slice_ == "ranked" else (),
                 )
             )
     own = {name[6:]: changes.pop(name) for name in list(changes) if name.startswith("model_")}
     about = {"kind": "user", "summary": "A net", "source": "https://example.org/net", "licence": "Apache-2.0"}
-    spec = now.spec
+    datasets = dict(now.datasets)
+    if season:
+        datasets[spec.views["test"].recipe] = ("sha256:" + "5e" * 32, "sha256:" + "a5" * 32)
     fields: dict[str, Any] = {
         "task": TaskRecord(
             name=spec.name, version=spec.version, digest=spec.digest, family=spec.family, kind=spec.kind,
-            primary=spec.primary, size=size,
+            primary=spec.primary, size=size, season=season,
         ),
         "datasets": tuple(
             DatasetRecord(
                 recipe=recipe, spec_digest=digests[0], content_digest="sha256:" + "ab" * 32, split_digest=digests[1],
                 verdict="equivalent", worst_db=-95.0,
             )
-            for recipe, digests in now.datasets.items()
+            for recipe, digests in datasets.items()
         ),
         "model": ModelRecord(**{"name": model, "revision": revision, **about, **own}),
         "regime": "none",
         "budget_percent": 100.0,
         "draw": 0,
-        "seed": 0,
+        "seed": changes.pop("seed_", 0),
         "n_train": 0,
         "n_val": 0,
-        "n_test": SAMPLES,
+        "n_test": samples,
         "scores": tuple(scores),
-        "cost": CostRecord(predict_s=0.5, predict_samples=SAMPLES),
+        "cost": CostRecord(predict_s=0.5, predict_samples=samples),
         "predictions": PredictionsRecord(
             path=layout.PREDICTIONS, digest=array_digest(predictions), bytes=len(pack_array(predictions))
         ),
         "provenance": {"wbench": "0.1.0", "machine": {"system": "Linux"}},
         **changes,
     }  # fmt: skip
-    columns = Columns(np.arange(SAMPLES) * 3, cluster, np.ones((SAMPLES, 2), np.uint8), tables)
+    columns = Columns(np.arange(samples) * 3, cluster, np.ones((samples, 2), np.uint8), tables)
     return Made(Result(**fields), columns, predictions)
 
 

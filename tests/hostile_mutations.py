@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 import time
@@ -135,8 +136,8 @@ def hostile_value(folder: Path, rng: Random) -> None:
     path = result_file(folder) if rng.random() < 0.85 else folder / layout.MANIFEST
     table = json.loads(path.read_text())
     for _ in range(int(rng.integers(1, 3))):
-        holder, key = _pick(rng, list(_places(table)))
-        value = _pick(rng, HOSTILE)
+        holder, key = _place(rng, table) if rng.random() < 0.5 else _pick(rng, list(_places(table)))
+        value = copy.deepcopy(_pick(rng, HOSTILE))  # lists and tables of it must not grow from mutation to mutation
         if isinstance(value, float) and rng.random() < 0.5:
             value = float(rng.standard_normal() * 10.0 ** rng.integers(-8, 9))
         action = rng.random()
@@ -149,6 +150,15 @@ def hostile_value(folder: Path, rng: Random) -> None:
         else:
             holder[str(_pick(rng, HOSTILE))] = value
     path.write_text(json.dumps(table, allow_nan=True))
+
+
+def _place(rng: Random, value: Any) -> tuple[Any, Any]:
+    """A place by random steps from the top: replicates are nine of ten places, and would take nine of ten mutations."""
+    while True:
+        key = _pick(rng, list(value)) if isinstance(value, dict) else int(rng.integers(len(value)))
+        if not isinstance(value[key], (dict, list)) or not value[key] or rng.random() < 0.2:
+            return value, key
+        value = value[key]
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,8 +167,22 @@ def test_the_audit_on_identical_data(installed: Lab, folder: Path) -> None:
     assert report.counts["audited on identical data"] == 1
 
 
-def polish(folder: Path) -> None:
-    """Labels turned into what was predicted, in the columns and everything that follows from them."""
+def turn_labels(table: dict[str, Any]) -> None:
+    """Half of what was missed becomes what was predicted."""
+    rows = table["table_f1_macro"]
+    wrong = np.flatnonzero(rows[:, :2].argmax(axis=1) != rows[:, 2])
+    rows[wrong[: len(wrong) // 2], 2] = 1 - rows[wrong[: len(wrong) // 2], 2]
+
+
+def leave_out(table: dict[str, Any]) -> None:
+    """Half of what was missed is not in the slice that ranks."""
+    rows = table["table_f1_macro"]
+    wrong = np.flatnonzero(rows[:, :2].argmax(axis=1) != rows[:, 2])
+    table["slices"][wrong[: len(wrong) // 2], 0] = 0
+
+
+def polish(folder: Path, change: Callable[[dict[str, Any]], None] = turn_labels) -> None:
+    """Columns changed, with everything that follows from them."""
     from wbench.metric.catalogue import get_metric
     from wbench.stats import group_clusters, jackknife
     from wbench_leaderboard.submission.columns import slices_of
@@ -176,8 +191,7 @@ def polish(folder: Path) -> None:
     path = result_file(folder)
     with np.load(path.with_name(layout.COLUMNS)) as archive:
         table = {name: archive[name] for name in archive.files}
-    wrong = np.flatnonzero(table["table_f1_macro"][:, :2].argmax(axis=1) != table["table_f1_macro"][:, 2])
-    table["table_f1_macro"][wrong[: len(wrong) // 2], 2] = 1 - table["table_f1_macro"][wrong[: len(wrong) // 2], 2]
+    change(table)
     path.with_name(layout.COLUMNS).write_bytes(pack_archive(table))
     result = read_submitted(path)
     groups, places = group_clusters(table["cluster"], result.task.digest), slices_of(result)
@@ -191,7 +205,8 @@ def polish(folder: Path) -> None:
             low, high = np.clip((interval.low, interval.high), *metric.bounds).tolist()
             interval = interval.model_copy(update={"low": low, "high": high})
         replicates = found.replicates if score.slice == "ranked" else ()
-        new = {"value": found.value, "interval": interval, "replicates": replicates}
+        new = {"value": found.value, "interval": interval, "replicates": replicates, "n": int(weight.sum())}
+        new["tie_rate"] = metric.tie_rate(table[f"table_{score.metric}"], weight)
         scores.append(score.model_copy(update=new))
     path.write_text(result.model_copy(update={"scores": tuple(scores)}).model_dump_json())
     seal(folder)
@@ -205,6 +220,16 @@ def test_polished_columns_are_found(installed: Lab, folder: Path, tmp_path: Path
     assert any("its predictions give" in finding.what for finding in by_data.errors)
     by_audit = check_submissions(root, data=tmp_path / "none", recompute=True)
     assert any("audit block" in finding.what for finding in by_audit.errors)
+
+
+def test_samples_left_out_of_the_ranked_slice_are_found(installed: Lab, folder: Path, tmp_path: Path) -> None:
+    polish(folder, leave_out)
+    root = folder.parents[1]
+    report = check_submissions(root, data=tmp_path / "none")
+    assert report.ok, report.text()
+    assert not check_submissions(root, data=installed.data).ok
+    by_audit = check_submissions(root, data=tmp_path / "none", recompute=True)
+    assert any("the samples of slice ranked" in finding.what for finding in by_audit.errors), by_audit.text()
 
 
 def test_predictions_equal_to_the_targets(installed: Lab, folder: Path) -> None:

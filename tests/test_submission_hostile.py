@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers_submission import lay, make
-from tests.hostile_files import CASES, Case
+from tests.hostile_claims import CASES, Case
 from wbench_leaderboard.submission.check import check_submissions
 from wbench_leaderboard.submission.report import Report, shown
 

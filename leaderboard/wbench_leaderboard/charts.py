@@ -164,16 +164,39 @@ def draw(chart: Chart, uid: str, shape: Shape) -> Markup:
     parts = [*_axes(chart, frame)]
     for index, one in enumerate(chart.series):
         parts += _series(one, index, frame)
-    for x, y, text in chart.notes:
-        px, py = frame.at(x, y)
-        end = px > (frame.left + frame.right) / 2
-        parts.append(_text(px - 9 if end else px + 9, py - 6, text, "note", "end" if end else "start"))
+    parts += _notes(chart, frame)
     height = frame.bottom + 46
     if len(chart.series) > 1:
         rows, legend = _legend(chart, frame)
         parts += legend
         height += 10 + 22 * rows
     return _svg(uid, frame.width, height, chart, parts)
+
+
+#: Width of a letter and height of a line of a note, about.
+_LETTER, _LINE = 7.2, 15.0
+
+
+def _notes(chart: Chart, frame: _Frame) -> Iterable[Markup]:
+    """Names beside points, each where it covers no other name and no named point; left out where there is no room."""
+    points = [frame.at(x, y) for x, y, _ in chart.notes]
+    taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in points]
+    for (px, py), (_, _, text) in zip(points, chart.notes, strict=True):
+        width = _LETTER * len(text)
+        sides = (-1, 1) if px > (frame.left + frame.right) / 2 else (1, -1)
+        for side, lift in ((side, lift) for lift in (-6.0, 15.0, -20.0, 29.0) for side in sides):
+            x, y = px + 9 * side, py + lift
+            left, right = (x, x + width) if side > 0 else (x - width, x)
+            box = (left, y - _LINE + 3, right, y + 3)
+            inside = left >= frame.left and right <= frame.right and box[1] > 16 and y < frame.bottom
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                yield _text(x, y, text, "note", "start" if side > 0 else "end")
+                break
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _axes(chart: Chart, frame: _Frame) -> Iterable[Markup]:

@@ -29,6 +29,8 @@ class Edition:
 
     ``foreign`` says that the data only claim to be these: their fingerprint is *different* from the published one.
     ``season`` is the public name of the season whose hidden dataset was the test part, empty for the published one.
+    ``hidden`` are the digests of the task on such datasets, by season, where the task is installed: a hidden test part
+    makes another instance of it.
     """
 
     task: str
@@ -40,6 +42,7 @@ class Edition:
     datasets: tuple[tuple[str, str, str], ...]
     foreign: bool = False
     season: str = ""
+    hidden: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, result: Result) -> Edition:
@@ -50,10 +53,18 @@ class Edition:
         versions = (task.version, task.digest, score.metric, score.metric_version)
         return cls(task.name, task.size, *versions, datasets, foreign, task.season)
 
-    @property
-    def protocol(self) -> tuple[int, str, str, int]:
-        """The task and its metric without the data: what the results of a hidden season share with the public ones."""
-        return self.version, self.digest, self.metric, self.metric_version
+    def hides(self, other: Edition) -> bool:
+        """Whether the other one is this task on the test part of a hidden season."""
+        versions = (self.version, self.metric, self.metric_version) == (
+            other.version,
+            other.metric,
+            other.metric_version,
+        )
+        known = dict(self.hidden).get(other.season, other.digest)
+        # What it was trained on is the published data: a recipe that both have is the same dataset, split alike.
+        mine = {recipe: digests for recipe, *digests in self.datasets}
+        same = all(mine.get(recipe, digests) == digests for recipe, *digests in other.datasets)
+        return other.season not in ("", self.season) and versions and known == other.digest and same
 
 
 @dataclass(frozen=True)

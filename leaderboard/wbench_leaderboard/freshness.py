@@ -9,7 +9,7 @@ from wbench.errors import ResultError
 from wbench.metric.catalogue import get_metric
 from wbench.result import Result
 from wbench_leaderboard.entries import Edition
-from wbench_leaderboard.submission.current import current
+from wbench_leaderboard.submission.current import current, season_spec
 
 __all__ = ["current_editions"]
 
@@ -21,6 +21,8 @@ def current_editions(results: Iterable[Result]) -> dict[tuple[str, str], Edition
     """
     installed = set(registry.registry().names("task"))
     found = {}
+    results = list(results)
+    seasons = sorted({(result.task.name, result.task.season) for result in results if result.task.season})
     for name, size in sorted({(result.task.name, result.task.size) for result in results}):
         if name not in installed:
             continue
@@ -31,5 +33,6 @@ def current_editions(results: Iterable[Result]) -> dict[tuple[str, str], Edition
         spec = now.spec
         datasets = tuple(sorted((recipe, *digests) for recipe, digests in now.datasets.items()))
         metric = spec.primary, get_metric(spec.primary).version
-        found[name, size] = Edition(name, size, spec.version, spec.digest, *metric, datasets)
+        hidden = tuple((season, season_spec(spec, season).digest) for task, season in seasons if task == name)
+        found[name, size] = Edition(name, size, spec.version, spec.digest, *metric, datasets, hidden=hidden)
     return found

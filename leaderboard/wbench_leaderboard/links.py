@@ -81,10 +81,15 @@ class Links:
 
 
 def outside_link(text: str) -> str | None:
-    """The address in a text that is one http(s) address as a whole, else None: other schemes are never linked."""
+    """The address in a text that is one http(s) address as a whole, else None.
+
+    Other schemes are never linked, nor is an address with a user, which hides the host that it leads to.
+    """
     try:
         parts = urlsplit(text.strip())
     except ValueError:
         return None
-    plain = parts.scheme in {"http", "https"} and parts.hostname and not any(c.isspace() for c in text.strip())
+    named = parts.username is not None or parts.password is not None
+    whole = not any(c.isspace() for c in text.strip())
+    plain = parts.scheme in {"http", "https"} and parts.hostname and not named and whole
     return text.strip() if plain else None

@@ -112,4 +112,7 @@ def _describe(spec: TaskSpec) -> dict[str, Any]:
         facts["Payload limit"] = f"{spec.limit.max_bits} bits per sample"
     facts["Trivial baselines"] = ", ".join(spec.trivial)
     views = {part: f"{view.recipe}, {view.side} side" for part, view in spec.views.items()}
-    return {"summary": spec.summary[:1].upper() + spec.summary[1:], "views": views, "facts": facts}
+    # A summary may begin with the name of another task, which stays as it is.
+    named = spec.summary.split(" ", 1)[0].rstrip(",:;") in registry().names("task")
+    summary = spec.summary if named else spec.summary[:1].upper() + spec.summary[1:]
+    return {"summary": summary, "views": views, "facts": facts}

@@ -125,9 +125,13 @@ def _plain(key: GroupKey) -> bool:
 
 
 def _suite(suite: SuiteInfo, size: str, boards: Sequence[Board], links: Links) -> SuiteView:
+    families = families_of(boards)
     columns = _columns(boards)
+    # A column in which nobody leads anything says nothing.
+    led = [(one, key) for one, key in columns if any(_leader(key, members, links) for members in families.values())]
+    columns = led or columns
     rows = []
-    for name, members in families_of(boards).items():
+    for name, members in families.items():
         href = (
             links.family(suite.name, size, name)
             if len(members) > 1

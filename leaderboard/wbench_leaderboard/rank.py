@@ -120,17 +120,13 @@ def rank_boards(entries: Sequence[Entry], current: Mapping[tuple[str, str], Edit
     for key, same_task in by_task.items():
         edition = (current or {}).get(key) or _current_edition(same_task)
         members = [entry for entry in same_task if entry.edition == edition and not entry.left_out]
-        hidden = [entry for entry in same_task if _hidden(entry, edition) and not entry.left_out]
+        hidden = [entry for entry in same_task if edition.hides(entry.edition) and not entry.left_out]
         shown = set(map(id, (*members, *hidden)))
         stale = [entry for entry in same_task if id(entry) not in shown]
         _check_paired(members)
         ranked = edition.size not in UNRANKED_SIZES and not edition.foreign
         boards.append(Board(edition, ranked, _groups(members, ranked), tuple(members), tuple(stale), tuple(hidden)))
     return sorted(boards, key=lambda b: (_size_order(b.edition.size), b.edition.task))
-
-
-def _hidden(entry: Entry, edition: Edition) -> bool:
-    return entry.edition.season != edition.season and entry.edition.protocol == edition.protocol
 
 
 def _current_edition(entries: Sequence[Entry]) -> Edition:

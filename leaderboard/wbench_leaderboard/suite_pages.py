@@ -61,6 +61,11 @@ class OverallView:
     classical_mean: SkillView
 
     @property
+    def means(self) -> bool:
+        """Whether a model has a result on every task: only then is there a mean, and an order by it."""
+        return any(row.complete for row in self.rows)
+
+    @property
     def has_classical(self) -> bool:
         """Whether a row of the best classical methods says anything here."""
         return self.regime != "reference" and any(view.cell.sort is not None for view in self.classical)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -242,7 +243,7 @@ def _slices(board: Board, links: Links, up: str, limit: int) -> tuple[SliceView,
     for column, values in sorted(found.items()):
         places = slice_positions(values)
         if places is None or len(places) < 3:
-            rest += [(f"{column}={value}", f"{column}: {value}") for value in sorted(values)]
+            rest += [(f"{column}={value}", f"{column}: {value}") for value in sorted(values, key=_by_number)]
             continue
         labels = tuple(label for _, label in places.values())
         chart = slice_chart(board, column, places, f"s{len(tables)}")
@@ -250,6 +251,12 @@ def _slices(board: Board, links: Links, up: str, limit: int) -> tuple[SliceView,
     if rest:
         tables.append(SliceView("", tuple(label for _, label in rest), groups([key for key, _ in rest]), Markup()))
     return tuple(tables)
+
+
+def _by_number(value: str) -> list[tuple[float, str]]:
+    """Sort key by the numbers in a text: 50-100 m before 100-150 m."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", value)
+    return [(float(part), "") if index % 2 else (-1.0, part) for index, part in enumerate(parts)]
 
 
 def _slice_rows(group: Group, keys: Sequence[str], links: Links, up: str, limit: int) -> SliceRows:

@@ -127,9 +127,17 @@
     return made;
   }
 
-  function draw(parent, found) {
-    var ends = [found.difference, found.low, found.high].filter(function (one) { return one !== undefined; });
-    var most = Math.max.apply(null, ends.map(Math.abs)) || 1;
+  function reach(rows) {
+    // One scale for each metric: what is twice as far off is drawn twice as far off.
+    var most = {};
+    rows.forEach(function (row) {
+      var found = row.found, ends = [found.difference, found.low, found.high].filter(function (one) { return one !== undefined; });
+      most[row.a.metric] = Math.max.apply(null, ends.map(Math.abs).concat(most[row.a.metric] || 0));
+    });
+    return most;
+  }
+
+  function draw(parent, found, most) {
     function at(value) { return (50 + 47 * value / most).toFixed(1) + "%"; }
     var drawing = shape(parent, "svg", { "class": "fx", "aria-hidden": "true" });
     shape(drawing, "line", { "class": "ref-c", x1: "50%", x2: "50%", y1: "0", y2: "100%" });
@@ -160,6 +168,7 @@
 
   function show(body, said, rows, state) {
     holm(rows);
+    var most = reach(rows);
     body.textContent = "";
     var counts = { A: 0, B: 0, same: 0 };
     rows.forEach(function (row) {
@@ -174,7 +183,7 @@
       cell(line, "td", number(one.value, one.unit), "num");
       cell(line, "td", number(row.b.value, one.unit), "num");
       cell(line, "td", number(found.difference, one.unit), "num strong");
-      draw(cell(line, "td", null, "plot"), found);
+      draw(cell(line, "td", null, "plot"), found, most[one.metric] || 1);
       cell(line, "td", row.p === null ? "none" : "[" + digits(found.low, one.unit) + ", " + digits(found.high, one.unit) + "]", "num");
       cell(line, "td", row.p === null ? "\u2013" : row.adjusted < 0.001 ? "< 0.001" : row.adjusted.toFixed(3), "num");
       cell(line, "td", one.label);

@@ -7,7 +7,7 @@ from pathlib import Path
 from wbench.errors import UsageError
 from wbench_leaderboard.submission import layout
 from wbench_leaderboard.submission.checks import Options, Submission, check_submission, open_submission
-from wbench_leaderboard.submission.evidence import read_status
+from wbench_leaderboard.submission.evidence import status_faults
 from wbench_leaderboard.submission.history import (
     check_against_others,
     check_status_file,
@@ -73,7 +73,11 @@ def check_submissions(
             same = compare_with_base(root, Path(base), names, report)
     check_status_file(root, None if base is None else Path(base), options, report)
     with report.guarding(layout.STATUS):
-        read_status(root)
+        nothing, outgrown = status_faults(root)
+        for text in nothing:
+            report.error(layout.STATUS, text)
+        for text in outgrown if maintainer else ():
+            report.add("warning", layout.STATUS, text)
     fresh = ({only} if only is not None else set(names)) - same
     submissions = _checked(root, names, fresh, options, report)
     with report.guarding("submissions together"):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from wbench.digest import array_digest
 from wbench.errors import ResultError
 from wbench.result import Result
-from wbench_leaderboard.submission import layout, plausibility
+from wbench_leaderboard.submission import claims, layout, plausibility
 from wbench_leaderboard.submission.arrays import read_array
 from wbench_leaderboard.submission.columns import Columns, reduce_faults
 from wbench_leaderboard.submission.current import Current, current, stale_reasons
@@ -25,7 +25,7 @@ from wbench_leaderboard.submission.limits import (
 )
 from wbench_leaderboard.submission.reading import FileRecord, Manifest, read_manifest, read_submitted
 from wbench_leaderboard.submission.report import Report
-from wbench_leaderboard.submission.wording import text_fault
+from wbench_leaderboard.submission.wording import card_fault, text_fault
 
 __all__ = ["OURS", "REFERENCE_KINDS", "Options", "Submission", "check_submission", "open_submission"]
 
@@ -147,6 +147,9 @@ def check_submission(submission: Submission, options: Options, report: Report) -
             report.error(
                 where, f"kind {result.model.kind}: reference lines are set by the maintainers, yours is 'user'"
             )
+    chosen = [*claims.split_cards(submission.results.values()), *claims.gaps(submission.results.values())]
+    for text in chosen:
+        report.add("warning" if maintainer else "error", submission.name, text)
     if not submission.results and not report.errors:
         report.error(submission.name, "there is no result")
 
@@ -201,7 +204,8 @@ def _limit(path: str) -> int:
 
 def _check_card(content: bytes) -> None:
     try:
-        fault = text_fault(content.decode("utf-8"), lines=True, most=MAX_CARD_BYTES)
+        text = content.decode("utf-8")
+        fault = text_fault(text, lines=True, most=MAX_CARD_BYTES) or card_fault(text)
     except UnicodeDecodeError as error:
         fault = str(error)
     if fault:
@@ -217,11 +221,16 @@ def _check_result(submission: Submission, path: str, result: Result, options: Op
     if result.predictions.path != layout.PREDICTIONS:
         report.error(where, f"its predictions must be called {layout.PREDICTIONS}")
     now = current(result.task.name, result.task.size)
+    if result.task.season and not options.maintainer:
+        report.error(where, "a hidden season: its data are the maintainers', and so are its results")
+        return
     stale = stale_reasons(result, now)
     for reason in stale:
         # What maintainers check is published, and grows old there: it is listed as stale, nobody has to remove it.
         report.add("warning" if options.maintainer else "error", where, f"stale: {reason}; evaluate the model again")
     faults = [] if stale else list(plausibility.implausible(result, now))
+    if not stale:
+        faults += claims.false_claims(result, now, maintainer=options.maintainer)
     for fault in faults:
         report.error(where, fault)
     if stale or faults:
@@ -243,6 +252,8 @@ def _check_arrays(submission: Submission, path: str, now: Current, options: Opti
         if submission.listed(f"{path}/{layout.PREDICTIONS}") is not None:
             report.add("note", where, "not reduced again: its columns are not here")
         return
+    if columns.id[-1] >= now.samples("test"):
+        report.error(where, f"sample {columns.id[-1]} of its columns: the dataset has {now.samples('test')}")
     faults = reduce_faults(submission.results[path], columns)
     for fault in faults:
         report.error(where, fault)

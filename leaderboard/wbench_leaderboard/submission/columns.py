@@ -126,6 +126,7 @@ def reduce_faults(result: Result, columns: Columns) -> list[str]:
                 "n": int(member.sum()),
                 "interval": interval,
                 "replicates": found.replicates if score.slice == "ranked" else (),
+                "tie_rate": get_metric(score.metric).tie_rate(columns.tables[score.metric], member),
             }
         )
         faults += score_faults(score, again, "its columns give")
@@ -139,6 +140,9 @@ def score_faults(stored: Score, again: Score, who: str, tolerance: float = TOLER
         return [f"{where} is of {stored.n} samples, {who} {again.n}"]
     if not close(stored.value, again.value, tolerance):
         return [f"{where} is {stored.value:.9g}, {who} {again.value:.9g}"]
+    ties = stored.tie_rate, again.tie_rate
+    if (None in ties and ties != (None, None)) or not close(ties[0] or 0.0, ties[1] or 0.0, tolerance):
+        return [f"{where} has a tie rate of {ties[0]}, {who} {ties[1]}"]
     if len(stored.replicates) != len(again.replicates):
         return [f"{where} has {len(stored.replicates)} replicates, {who} {len(again.replicates)}"]
     if not all(close(a, b, tolerance) for a, b in zip(stored.replicates, again.replicates, strict=True)):

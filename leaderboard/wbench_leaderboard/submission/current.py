@@ -6,22 +6,39 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from wbench import registry
+from wbench.dataset.fingerprint_files import shipped_fingerprint
+from wbench.dataset.spec import DatasetSpec
 from wbench.errors import ResultError, WBenchError
 from wbench.metric.catalogue import get_metric
 from wbench.result import Result
 from wbench.run.plan import build_spec
-from wbench.task.spec import TaskSpec, load_spec
+from wbench.task.spec import Part, TaskSpec, View, load_spec
 from wbench.task.splits import split_digest
 
-__all__ = ["Current", "current", "forget", "stale_reasons"]
+__all__ = ["Current", "current", "forget", "has_fingerprint", "season_spec", "stale_reasons"]
 
 
 @dataclass(frozen=True)
 class Current:
-    """A task at a size as it is now: its spec, and (spec digest, split digest) of each recipe's dataset."""
+    """A task at a size as it is now.
+
+    Attributes
+    ----------
+    spec : TaskSpec
+        The installed task.
+    datasets : dict of str to (str, str)
+        Spec digest and split digest of each recipe's dataset.
+    recipes : dict of str to DatasetSpec
+        What each recipe asks for at this size.
+    """
 
     spec: TaskSpec
     datasets: dict[str, tuple[str, str]]
+    recipes: dict[str, DatasetSpec]
+
+    def samples(self, part: Part) -> int:
+        """Samples of the dataset that a part is taken from: no part has more."""
+        return self.recipes[self.spec.views[part].recipe].samples
 
 
 def current(task: str, size: str) -> Current:
@@ -41,24 +58,43 @@ def current(task: str, size: str) -> Current:
 def _current(task: str, size: str) -> Current:
     try:
         spec = load_spec(task)
-        digests = {recipe: build_spec(recipe, size, ready=False)[0].digest for recipe in spec.recipes}
+        recipes = {recipe: build_spec(recipe, size, ready=False)[0] for recipe in spec.recipes}
     except WBenchError as error:
         raise ResultError(f"The task {task!r} ({size}) cannot be read here.", why=error.what) from error
-    return Current(spec, {recipe: (digest, split_digest(spec.split, digest)) for recipe, digest in digests.items()})
+    digests = {recipe: (one.digest, split_digest(spec.split, one.digest)) for recipe, one in recipes.items()}
+    return Current(spec, digests, recipes)
+
+
+@lru_cache(maxsize=512)
+def has_fingerprint(recipe: str, size: str) -> bool:
+    """Whether a fingerprint of the dataset is installed, so that whoever has the data could hold them against it."""
+    return shipped_fingerprint(build_spec(recipe, size, ready=False)[0]) is not None
 
 
 def forget() -> None:
     """Read everything anew: tasks were installed or changed since."""
     _current.cache_clear()
+    has_fingerprint.cache_clear()
+
+
+def season_spec(spec: TaskSpec, season: str) -> TaskSpec:
+    """The instance as it is scored on a hidden season: its test part is the whole dataset of that season."""
+    if not season:
+        return spec
+    view = View(recipe=f"{spec.views['test'].recipe}-season{season}", side="all")
+    return TaskSpec.model_validate({**spec.model_dump(), "views": {**spec.views, "test": view}})
 
 
 def stale_reasons(result: Result, now: Current) -> list[str]:
-    """Why a result no longer counts, nothing if it does: task, metric, dataset or split have changed since."""
-    spec, task, reasons = now.spec, result.task, []
+    """Why a result no longer counts, nothing if it does: task, metric, dataset or split have changed since.
+
+    Of a hidden season nobody here knows the dataset's digest; everything else is held against the published task.
+    """
+    spec, task, reasons = season_spec(now.spec, result.task.season), result.task, []
     if (task.version, task.digest) != (spec.version, spec.digest):
         reasons.append(f"the task is version {spec.version} with another digest now")
-    if {record.recipe for record in result.datasets} != set(now.datasets) or len(result.datasets) != len(now.datasets):
-        reasons.append(f"the task is made of {', '.join(now.datasets)}")
+    if sorted(record.recipe for record in result.datasets) != sorted(set(spec.recipes)):
+        reasons.append(f"the task is made of {', '.join(spec.recipes)}")
     for record in result.datasets:
         found = now.datasets.get(record.recipe)
         if found is not None and found[0] != record.spec_digest:

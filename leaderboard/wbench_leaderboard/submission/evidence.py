@@ -31,7 +31,7 @@ from wbench_leaderboard.submission.limits import MAX_MANIFEST_BYTES, MAX_STATUS_
 from wbench_leaderboard.submission.reading import DIGEST, read_manifest
 from wbench_leaderboard.submission.wording import value_fault
 
-__all__ = ["Evidence", "Status", "read_evidence", "read_status"]
+__all__ = ["Evidence", "Status", "read_evidence", "read_status", "status_faults"]
 
 Level = Literal["self-reported", "recomputed", "reproduced", "from-paper", "withdrawn"]
 
@@ -114,6 +114,30 @@ def read_evidence(roots: Iterable[Path]) -> dict[tuple[str, str], Evidence]:
     return found
 
 
+def status_faults(root: Path) -> tuple[list[str], list[str]]:
+    """Lines of the status file that are about nothing, and those that no longer count, in words.
+
+    Raises
+    ------
+    ResultError
+        If the status file is not valid.
+    """
+    nothing, outgrown = [], []
+    for line in read_status(root):
+        name = f"{line.model} revision {line.revision}"
+        known = layout.model_fault(line.model) is None and layout.revision_fault(line.revision) is None
+        path = root / layout.folder_of(line.model, line.revision) / layout.MANIFEST if known else None
+        if path is None or not path.is_file():
+            nothing.append(f"{name} is {line.status}, and is not there")
+        elif line.status != "withdrawn" and line.submission is not None and line.submission != _digest(path):
+            outgrown.append(f"{name} was {line.status}, and has changed since: it is self-reported")
+    return nothing, outgrown
+
+
+def _digest(path: Path) -> str:
+    return f"sha256:{hashlib.sha256(read_bytes(path, MAX_MANIFEST_BYTES)).hexdigest()}"
+
+
 def _manifests(root: Path) -> Iterable[tuple[Any, str]]:
     ignored: list[str] = []
     for model in folders(root, ignored):
@@ -122,5 +146,4 @@ def _manifests(root: Path) -> Iterable[tuple[Any, str]]:
         for revision in folders(root / model, ignored):
             path = root / model / revision / layout.MANIFEST
             if path.is_file() and not path.is_symlink():
-                digest = hashlib.sha256(read_bytes(path, MAX_MANIFEST_BYTES)).hexdigest()
-                yield read_manifest(path), f"sha256:{digest}"
+                yield read_manifest(path), _digest(path)

@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 
 from wbench.errors import ResultError
-from wbench_leaderboard.submission.limits import MAX_FILES
+from wbench_leaderboard.submission.limits import MAX_FILES, MAX_FOLDER_BYTES
 
 __all__ = ["folders", "read_bytes", "walk"]
 
@@ -31,11 +31,13 @@ def walk(root: Path) -> dict[str, int]:
     Raises
     ------
     ResultError
-        If there is anything but folders and plain files, if there are too many or too deep, or if two names differ
-        only in their case.
+        If there is anything but folders and plain files, if they are too many, too deep or too large together, or if
+        two names differ only in their case.
     """
     found: dict[str, int] = {}
     _walk(root, "", found, 0)
+    if sum(found.values()) > MAX_FOLDER_BYTES:
+        raise ResultError("The files are too large together.", why=f"the limit is {MAX_FOLDER_BYTES} bytes")
     return dict(sorted(found.items()))
 
 

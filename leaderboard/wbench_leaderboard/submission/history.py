@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from wbench_leaderboard.submission import layout
 from wbench_leaderboard.submission.checks import Options, Submission
@@ -12,6 +11,7 @@ from wbench_leaderboard.submission.files import folders, read_bytes, walk
 from wbench_leaderboard.submission.limits import MAX_INSIDE_BYTES, MAX_STATUS_BYTES
 from wbench_leaderboard.submission.reading import read_manifest
 from wbench_leaderboard.submission.report import Report
+from wbench_leaderboard.submission.together import check_answers, check_test_parts
 from wbench_leaderboard.submission.wording import looks_like
 
 __all__ = ["check_against_others", "check_status_file", "compare_with_base", "names_below"]
@@ -113,30 +113,13 @@ def _bytes(path: Path) -> bytes:
 
 
 def check_against_others(submissions: Sequence[Submission], fresh: set[str], options: Options, report: Report) -> None:
-    """Duplicates: the same cell twice, names that look alike, one model's answers under another's name."""
-    level: Literal["warning", "error"] = "warning" if options.maintainer else "error"
+    """Names that look alike, other test samples than everybody's, one model's answers under another's name."""
     _check_names(submissions, fresh, report)
-    answers: dict[tuple[object, ...], tuple[Submission, str]] = {}
-    # Published ones first: what came later is the copy.
-    for submission in sorted(submissions, key=lambda one: (one.name in fresh, one.name)):
-        model = submission.manifest.model
-        for path, result in submission.results.items():
-            replicates = next(
-                (s.replicates for s in result.scores if s.metric == result.task.primary and s.replicates), ()
-            )
-            task = (result.task.digest, result.task.size)
-            for key in ((task, result.predictions.digest), (task, result.task.primary, replicates)):
-                if not key[-1]:
-                    continue
-                other, place = answers.setdefault(key, (submission, path))
-                if other.manifest.model != model and submission.name in fresh:
-                    same = model.partition("/")[0] == other.manifest.model.partition("/")[0]
-                    what = f"the same answers as {other.name}/{place}: identical to another model"
-                    report.add("warning" if same else level, submission.where(path), what)
-                    break
+    check_test_parts(submissions, fresh, options, report)
+    check_answers(submissions, fresh, options, report)
+    known = {one.name for one in submissions}
     for submission in submissions:
         replaced = submission.manifest.supersedes
-        known = {one.name for one in submissions}
         if replaced and layout.folder_of(submission.manifest.model, replaced) not in known and submission.name in fresh:
             report.error(submission.name, f"supersedes revision {replaced}, which is not there")
 

@@ -9,6 +9,7 @@ __all__ = [
     "MAX_DIMENSIONS",
     "MAX_FILES",
     "MAX_FINDINGS",
+    "MAX_FOLDER_BYTES",
     "MAX_INSIDE_BYTES",
     "MAX_JSON_DEPTH",
     "MAX_MANIFEST_BYTES",
@@ -32,6 +33,8 @@ MAX_STATUS_BYTES: Final = 1_000_000
 MAX_PROVENANCE_BYTES: Final = 32_000
 #: Files of one revision: every ranked instance with three budgets, three draws and three seeds are 2 000 results.
 MAX_FILES: Final = 10_000
+#: All files of one revision: two thousand results of the largest kind, and what lies in git of columns and predictions.
+MAX_FOLDER_BYTES: Final = 200_000_000
 #: Lists and tables within one another; a result needs five.
 MAX_JSON_DEPTH: Final = 16
 #: Characters of one text.

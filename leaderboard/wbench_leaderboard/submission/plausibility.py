@@ -182,4 +182,8 @@ def unlikely(result: Result) -> Iterator[str]:
     if any(record.verdict is None for record in result.datasets):
         yield "its data were not held against a published fingerprint"
     if not model.licence or not model.source:
-        yield "the model card has no licence or no source"
+        missing = " and no ".join(name for name in ("licence", "source") if not getattr(model, name))
+        yield f"the model's info has no {missing}"
+    for name in result.skipped:
+        if name.partition("@")[2] in ("ranked", "all"):
+            yield f"{name} is left out: {result.skipped[name]}"

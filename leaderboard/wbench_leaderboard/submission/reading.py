@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from wbench.dataset.spec import SEASON
 from wbench.errors import ResultError
 from wbench.result import RESULT_SCHEMA_VERSION, Result
 from wbench_leaderboard.submission.files import read_bytes
@@ -154,6 +155,8 @@ def read_submitted(path: Path) -> Result:
     if len(json.dumps(result.provenance)) > MAX_PROVENANCE_BYTES:
         raise ResultError("The provenance is too long.", where=str(path), why=f"limit {MAX_PROVENANCE_BYTES} bytes")
     check_named(result.model.name, result.model.revision, path)
+    if not re.fullmatch(SEASON, result.task.season):
+        raise ResultError("The name of its season is not one.", where=str(path), why="it is 12 hexadecimal digits")
     return result
 
 

@@ -12,12 +12,12 @@ from wbench.errors import MissingError, ResultError, WBenchError
 from wbench.metric.catalogue import get_metric
 from wbench.result import Result
 from wbench.run.plan import find_dataset, load_task
-from wbench.run.score import counted, sample_tables, score_predictions
+from wbench.run.score import counted, sample_tables, score_predictions, slice_members
 from wbench.task.base import Task
 from wbench_leaderboard.submission import layout
 from wbench_leaderboard.submission.audit import AuditedBlocks, audit_task, audited_blocks
 from wbench_leaderboard.submission.checks import Options, Submission
-from wbench_leaderboard.submission.columns import TOLERANCE, Columns, score_faults
+from wbench_leaderboard.submission.columns import TOLERANCE, Columns, score_faults, slices_of
 from wbench_leaderboard.submission.current import current
 from wbench_leaderboard.submission.report import Report
 
@@ -33,28 +33,29 @@ COPIED = 0.5
 
 def recompute(submissions: Iterable[Submission], options: Options, report: Report) -> None:
     """Rescore all results of the submissions, task by task, so that each dataset is opened and simulated once."""
-    by_task: dict[tuple[str, str], list[tuple[Submission, str]]] = {}
+    by_task: dict[tuple[str, str, str], list[tuple[Submission, str]]] = {}
     for submission in submissions:
         for path, result in submission.results.items():
             if submission.listed(f"{path}/{layout.PREDICTIONS}") is None:
                 continue  # of a model of the tree; the check of its files has said so
-            by_task.setdefault((result.task.name, result.task.size), []).append((submission, path))
-    for (name, size), members in sorted(by_task.items()):
-        task = _loaded(name, size, options, members, report)
+            asked = (result.task.name, result.task.size, result.task.season)
+            by_task.setdefault(asked, []).append((submission, path))
+    for (name, size, season), members in sorted(by_task.items()):
+        task = _loaded(name, size, season, options, members, report)
         if task is not None:
             for submission, path in members:
                 with report.guarding(submission.where(path)):
                     _rescore(task, submission, path, options, report)
-        if options.recompute:
+        if options.recompute and not season:  # a season's blocks need its secret
             with report.guarding(f"audit of {name} ({size})"):
                 _audit(name, size, members, options, report)
 
 
 def _loaded(
-    name: str, size: str, options: Options, members: list[tuple[Submission, str]], report: Report
+    name: str, size: str, season: str, options: Options, members: list[tuple[Submission, str]], report: Report
 ) -> Task | None:
     try:
-        return load_task(name, size=size, data=options.data)
+        return load_task(name, size=size, data=options.data, season=season)
     except WBenchError as error:
         for submission, path in members:
             report.add("note", submission.where(path), f"not recomputed from its predictions: {error.what}")
@@ -203,6 +204,12 @@ def _audit_one(
     faults = row_faults(tables, {name: table[rows] for name, table in columns.tables.items()}, same)
     if not np.array_equal(task.clusters("test", columns.id[rows]), columns.cluster[rows]):
         faults.append("the clusters of its columns are not those of the dataset")
+    members = slice_members(task, columns.id[rows])
+    for index, name in enumerate(slices_of(result)):
+        # A slice that no audited sample is in is not made here.
+        expected = members.get(name, np.zeros(len(rows), dtype=bool))
+        if (columns.slices[rows, index] != expected).mean() > (0 if same else FLIPS):
+            faults.append(f"the samples of slice {name} are not those of the task")
     for fault in faults:
         report.error(where, f"audit block: {fault}")
     if not faults:

@@ -15,6 +15,8 @@ __all__ = ["Finding", "Report", "shown"]
 
 Level = Literal["error", "warning", "note"]
 LONGEST = 160
+#: Places that one and the same finding is told of.
+ALIKE = 3
 
 
 def shown(value: object) -> str:
@@ -77,18 +79,26 @@ class Report:
             self.error(where, f"the check failed on it: {type(error).__name__}: {error}")
 
     def lines(self) -> list[str]:
-        """The report as lines: errors first."""
+        """The report as lines: errors first; what is found in many places is told of the first few."""
         order = ("error", "warning", "note")
         ordered = sorted(self.findings, key=lambda finding: order.index(finding.level))
-        lines = [str(finding) for finding in ordered[:MAX_FINDINGS]]
-        if len(ordered) > MAX_FINDINGS:
-            lines.append(f"and {len(ordered) - MAX_FINDINGS} more")
+        alike: dict[tuple[Level, str], list[Finding]] = {}
+        for finding in ordered:
+            alike.setdefault((finding.level, finding.what), []).append(finding)
+        lines = []
+        for (level, what), same in alike.items():
+            lines += [str(finding) for finding in same[:ALIKE]]
+            if len(same) > ALIKE:
+                lines.append(f"{level}: {len(same) - ALIKE} more place{'s' if len(same) > ALIKE + 1 else ''}: {what}")
+        if len(lines) > MAX_FINDINGS:
+            lines[MAX_FINDINGS:] = [f"and {len(lines) - MAX_FINDINGS} more lines"]
         return [*lines, self.summary()]
 
     def summary(self) -> str:
         """One line: the verdict and the counts."""
         done = ", ".join(f"{what}: {count}" for what, count in self.counts.items())
-        verdict = "accepted" if self.ok else f"refused: {len(self.errors)} errors"
+        errors = len(self.errors)
+        verdict = "accepted" if self.ok else f"refused: {errors} error{'' if errors == 1 else 's'}"
         return f"{verdict} ({done})" if done else verdict
 
     def text(self) -> str:

@@ -167,9 +167,9 @@ def _files(found: Mapping[Path, Result], data: Path | None, remarks: list[str]) 
     """``result.json`` files, and columns and predictions, all by their path in the folder."""
     files: Files = {}
     arrays: Files = {}
-    for (name, size), members in _by_task(found).items():
+    for (name, size, season), members in _by_task(found).items():
         try:
-            task: Task | None = load_task(name, size=size, data=data)
+            task: Task | None = load_task(name, size=size, data=data, season=season)
         except WBenchError as error:
             task = None
             remarks.append(f"{name} ({size}): scores not recomputed and no columns made: {error.what}")
@@ -189,10 +189,10 @@ def _files(found: Mapping[Path, Result], data: Path | None, remarks: list[str]) 
     return files, arrays
 
 
-def _by_task(found: Mapping[Path, Result]) -> dict[tuple[str, str], list[tuple[Path, Result]]]:
-    groups: dict[tuple[str, str], list[tuple[Path, Result]]] = {}
+def _by_task(found: Mapping[Path, Result]) -> dict[tuple[str, str, str], list[tuple[Path, Result]]]:
+    groups: dict[tuple[str, str, str], list[tuple[Path, Result]]] = {}
     for path, result in found.items():
-        groups.setdefault((result.task.name, result.task.size), []).append((path, result))
+        groups.setdefault((result.task.name, result.task.size, result.task.season), []).append((path, result))
     return dict(sorted(groups.items()))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from wbench_leaderboard.submission.limits import MAX_TEXT
 
-__all__ = ["looks_like", "text_fault", "value_fault"]
+__all__ = ["card_fault", "looks_like", "text_fault", "value_fault"]
 
 # Seen as nothing, though their categories are those of letters and marks: fillers, joiners, variation selectors.
 _INVISIBLE = re.compile(
@@ -41,6 +41,26 @@ def text_fault(text: str, *, lines: bool = False, most: int = MAX_TEXT) -> str |
         if marks > _MARKS:
             return f"more than {_MARKS} marks on one letter"
     return None if unicodedata.is_normalized("NFC", text) else "a text that is not in Unicode normal form C"
+
+
+# What a renderer of Markdown may take for HTML, or for an address that runs something. Nothing is stripped and then
+# looked at: whoever renders it may read it in another way than we would.
+# An even number of backslashes escapes itself and nothing behind.
+_HTML = re.compile(r"(?<!\\)(?:\\\\)*(<(?!https?://)[A-Za-z/!?]|&(?:#|[A-Za-z]{2,40};))")
+_RUNS = re.compile(r"(?:javascript|vbscript)\s*:|data:[a-z]+/|file:/", re.IGNORECASE)
+_USER = re.compile(r"https?://[^\s/)>\]]*@", re.IGNORECASE)
+
+
+def card_fault(text: str) -> str | None:
+    """What is wrong with a model card, None if nothing: it is Markdown without HTML, and its links are plain https."""
+    html = _HTML.search(text)
+    if html:
+        found = text[html.start(1) : html.start(1) + 20]
+        return f"HTML at {found!r}: a card is plain Markdown; put a space behind < and &"
+    runs = _RUNS.search(text)
+    if runs:
+        return f"{runs[0]!r}: links of a card are https"
+    return "a link with a user in front of its host" if _USER.search(text) else None
 
 
 def value_fault(value: Any, path: str = "") -> str | None:
