@@ -13,12 +13,13 @@ import numpy as np
 from wbench.digest import array_digest
 from wbench.metric.catalogue import get_metric
 from wbench.result import CostRecord, DatasetRecord, ModelRecord, PredictionsRecord, Result, Score, TaskRecord
+from wbench.run.plan import season_spec
 from wbench.stats import group_clusters, jackknife
 from wbench_leaderboard.submission import layout
 from wbench_leaderboard.submission.arrays import pack_array
 from wbench_leaderboard.submission.card import model_card
 from wbench_leaderboard.submission.columns import Columns
-from wbench_leaderboard.submission.current import current, season_spec
+from wbench_leaderboard.submission.current import current
 
 TASK = "los-nlos-umi"
 SAMPLES = 40

@@ -22,7 +22,7 @@ put("season_script", "season", lambda t: t["task"].update(season=XSS))
 put("verdict_taken_back", "not held against", lambda t: t["datasets"][0].update(verdict=None, worst_db=None))
 put("verdict_too_far", "apart", lambda t: t["datasets"][0].update(verdict="identical", worst_db=3.0))
 put("verdict_of_nothing", "apart", lambda t: t["datasets"][0].update(verdict=None))
-put("verdict_without_distance", "apart", lambda t: t["datasets"][0].update(verdict="equivalent", worst_db=None))
+put("verdict_of_the_same_bits", "apart", lambda t: t["datasets"][0].update(verdict="identical", worst_db=-60.0))
 put(
     "slice_made_up",
     "has no such score",

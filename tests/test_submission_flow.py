@@ -18,6 +18,7 @@ from wbench import registry
 from wbench.digest import array_digest
 from wbench.errors import OutputConflictError, ResultError, UsageError
 from wbench.run.evaluate import evaluate
+from wbench.task.spec import load_spec
 from wbench_leaderboard.submission import layout
 from wbench_leaderboard.submission.arrays import pack_archive, pack_array
 from wbench_leaderboard.submission.check import check_submissions
@@ -220,6 +221,20 @@ def test_polished_columns_are_found(installed: Lab, folder: Path, tmp_path: Path
     assert any("its predictions give" in finding.what for finding in by_data.errors)
     by_audit = check_submissions(root, data=tmp_path / "none", recompute=True)
     assert any("audit block" in finding.what for finding in by_audit.errors)
+
+
+@pytest.mark.parametrize(("flipped", "fine"), [(1, True), (2, False)])
+@pytest.mark.usefixtures("installed")
+def test_a_sample_may_flip_to_another_slice_on_equivalent_data(
+    folder: Path, tmp_path: Path, flipped: int, fine: bool
+) -> None:
+    def flip(table: dict[str, Any]) -> None:
+        audited = np.flatnonzero(np.isin(table["id"] // 50, load_spec("lab-los").audit_blocks))
+        table["slices"][audited[:flipped], 0] = 0
+
+    polish(folder, flip)
+    report = check_submissions(folder.parents[1], data=tmp_path / "none", recompute=True)
+    assert report.ok == fine, report.text()
 
 
 def test_samples_left_out_of_the_ranked_slice_are_found(installed: Lab, folder: Path, tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from wbench import registry
 from wbench.errors import ResultError
 from wbench.metric.catalogue import get_metric
 from wbench.result import Result
+from wbench.run.plan import season_spec
 from wbench_leaderboard.entries import Edition
-from wbench_leaderboard.submission.current import current, season_spec
+from wbench_leaderboard.submission.current import current
 
 __all__ = ["current_editions"]
 

@@ -19,7 +19,7 @@ from wbench.seeding import SeasonSeed
 from wbench.task.base import Task, family_class
 from wbench.task.spec import TaskSpec, View, load_spec
 
-__all__ = ["build_spec", "data_root", "dataset_path", "find_dataset", "load_generator", "load_task"]
+__all__ = ["build_spec", "data_root", "dataset_path", "find_dataset", "load_generator", "load_task", "season_spec"]
 
 
 def data_root(data: str | Path | None = None) -> Path:
@@ -204,13 +204,16 @@ def load_task(name: str | Path, *, size: str = "standard", data: str | Path | No
         why = "its scenes stay what they are, so a new user may stand beside one of training"
         raise SpecError("A task with a split by place has no hidden season.", where=spec.name, why=why)
     hidden = find_dataset(spec.views["test"].recipe, size, data, season)
-    spec = _hidden_test(spec, hidden)
+    spec = season_spec(spec, hidden.spec.season)
     test = spec.views["test"].recipe
     shown = {recipe: find_dataset(recipe, size, data) for recipe in spec.recipes if recipe != test}
     return family(spec, {**shown, test: hidden})
 
 
-def _hidden_test(spec: TaskSpec, hidden: Dataset) -> TaskSpec:
+def season_spec(spec: TaskSpec, season: str) -> TaskSpec:
     """The instance with a season's whole hidden dataset as its test part: another digest, so another edition."""
-    view = View(recipe=f"{hidden.spec.recipe}-season{hidden.spec.season}", side="all")
+    if not season:
+        return spec
+    recipe = load_recipe(spec.views["test"].recipe).name  # the view may name a file
+    view = View(recipe=f"{recipe}-season{season}", side="all")
     return TaskSpec.model_validate({**spec.model_dump(), "views": {**spec.views, "test": view}})

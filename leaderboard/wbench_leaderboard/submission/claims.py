@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from wbench.heads.catalogue import HEADS
+from wbench.heads import HEADS, FineTuned
 from wbench.metric.base import Metric
 from wbench.metric.catalogue import get_metric
-from wbench.result import ModelRecord, Result
+from wbench.result import RESULT_SCHEMA_VERSION, Result
 from wbench_leaderboard.submission.current import Current, has_fingerprint
-from wbench_leaderboard.submission.layout import source_fault
+from wbench_leaderboard.submission.wording import source_fault
 
 __all__ = ["BUDGETS", "SHOTS", "false_claims", "gaps", "split_cards"]
 
@@ -30,6 +30,7 @@ MAX_SCORES: Final = 250
 PROVENANCE: Final = frozenset({"wbench", "git", "packages", "machine", "command"})
 #: What one revision says of itself, whatever the task.
 SAID: Final = ("kind", "summary", "source", "licence", "pretraining", "pretraining_samples", "overlap")
+_SEEN: Final = ("pretraining", "overlap")
 _CHOSEN: Final = frozenset({"threshold", "calibrated"})
 
 
@@ -37,7 +38,7 @@ def false_claims(result: Result, now: Current, *, maintainer: bool = False) -> I
     """What cannot be true of a current result, or is not the submitter's to say, one line each."""
     yield from _data(result, now, maintainer)
     yield from _training(result, now)
-    yield from _calibration(result)
+    yield from _calibration(result, now)
     yield from _cost(result)
     yield from _words(result)
 
@@ -45,12 +46,16 @@ def false_claims(result: Result, now: Current, *, maintainer: bool = False) -> I
 def _data(result: Result, now: Current, maintainer: bool) -> Iterator[str]:
     for record in result.datasets:
         verdict, apart = record.verdict, record.worst_db
-        if verdict is None and not maintainer and has_fingerprint(record.recipe, result.task.size):
-            yield f"the data of {record.recipe} were not held against the fingerprint that is published: evaluate again"
-        if (verdict is None and apart is not None) or (verdict == "identical" and (apart or -1.0) > 0):
+        # An older result may be from before there was a fingerprint; a person is told of it (plausibility.unlikely).
+        new = result.schema_version == RESULT_SCHEMA_VERSION and not maintainer
+        if verdict is None and new and has_fingerprint(record.recipe, result.task.size):
+            yield (
+                f"the data of {record.recipe} were not held against the fingerprint that is published: "
+                "remove the result and evaluate again"
+            )
+        # Equivalent data need not be apart: the samples of the fingerprint may be the same bits, and others not.
+        if verdict in (None, "identical") and apart is not None:
             yield f"the data of {record.recipe} are {verdict or 'not compared'}, and {apart:g} dB apart"
-        if verdict == "equivalent" and apart is None:
-            yield f"the data of {record.recipe} are equivalent, and it does not say how far apart"
     if result.n_test > now.samples("test"):
         yield f"{result.n_test} test samples, the dataset has {now.samples('test')}"
     if len(result.scores) > MAX_SCORES:
@@ -69,8 +74,9 @@ def _training(result: Result, now: Current) -> Iterator[str]:
         yield "a zero-shot result of a model that was trained here"
     if shots is not None and shots not in SHOTS:
         yield f"{shots} shots: a few-shot part has {', '.join(map(str, SHOTS))} samples of each class"
-    if shots is None and budget not in BUDGETS:
-        yield f"a budget of {budget:g} %: there are {', '.join(f'{one:g}' for one in BUDGETS)} %"
+    budgets = sorted({*BUDGETS, *now.spec.budgets})
+    if shots is None and budget not in budgets:
+        yield f"a budget of {budget:g} %: there are {', '.join(f'{one:g}' for one in budgets)} %"
     if shots is None and budget == 100 and result.draw:
         yield f"draw {result.draw} of a training part that is not drawn"
     whole = now.samples("train")
@@ -79,16 +85,19 @@ def _training(result: Result, now: Current) -> Iterator[str]:
     if result.n_train > whole or result.n_val > now.samples("val"):
         yield f"{max(result.n_train, result.n_val)} training or validation samples are more than the dataset has"
     if result.head is not None and result.head in HEADS and result.schema_version > 1:
-        version = HEADS[result.head].version
-        if result.head_version != version:
-            yield f"the head {result.head} is version {version}, not {result.head_version}"
+        # "full" is an embedder that trains itself, under a head, or one that is fine-tuned from random weights.
+        head, tuned = HEADS[result.head].version, FineTuned.version
+        versions = {"head": {head}, "fine-tune": {tuned}}.get(result.regime, {head, tuned})
+        if result.head_version not in versions:
+            known = " or ".join(map(str, sorted(versions)))
+            yield f"the head {result.head} is version {known}, not {result.head_version}"
 
 
-def _calibration(result: Result) -> Iterator[str]:
+def _calibration(result: Result, now: Current) -> Iterator[str]:
     if result.regime == "none" and result.calibration:
         yield "a zero-shot result with something that was chosen on validation"
     for name, chosen in result.calibration.items():
-        known = any(score.metric == name for score in result.scores)
+        known = name in now.spec.metrics  # it may have no score: a test part of one class leaves it out
         if not known or type(get_metric(name)).calibrate is Metric.calibrate or set(chosen) - _CHOSEN:
             yield f"a calibration of {name} that the metric does not have"
 
@@ -116,11 +125,13 @@ def _words(result: Result) -> Iterator[str]:
 
 def split_cards(results: Iterable[Result]) -> Iterator[str]:
     """What one revision says of itself in two ways: the board shows a model once."""
-    first: ModelRecord | None = None
+    first: dict[tuple[str, bool], object] = {}
     for result in results:
-        first = first or result.model
+        scratch = result.regime == "full" and result.head is not None
         for field in SAID:
-            if getattr(result.model, field) != getattr(first, field):
+            # An embedder whose weights were drawn anew has seen nothing, and says so; an older schema says less.
+            says = getattr(result.model, field)
+            if says is not None and first.setdefault((field, scratch and field in _SEEN), says) != says:
                 yield f"its results say two things of its {field.replace('_', ' ')}: raise the revision"
                 return
 
@@ -129,11 +140,11 @@ def gaps(results: Iterable[Result]) -> Iterator[str]:
     """Seeds and draws that were left out: who may choose among many, chooses the best ones."""
     cells: dict[tuple[object, ...], dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     for one in results:
-        part = one.budget_percent if one.shots is None else f"{one.shots} shots of each class"
+        part = f"{one.budget_percent:g} %" if one.shots is None else f"{one.shots} of each class"
         made = (one.task.name, one.task.version, one.task.size, one.task.season, one.regime, one.head, one.layers, part)
         cells[made][one.draw].add(one.seed)
     for key, draws in cells.items():
-        where = f"{key[0]} ({key[2]}), {key[4]}"
+        where = f"{key[0]} ({key[2]}), {key[4]} at {key[-1]}"
         if set(draws) != set(range(len(draws))):
             yield f"{where}: draws {_listed(draws)}; all from 0 on belong to it"
         for draw, seeds in sorted(draws.items()):

@@ -115,7 +115,7 @@ def reduce_faults(result: Result, columns: Columns) -> list[str]:
         try:
             with np.errstate(all="ignore"):  # what overflows is not finite, and then it is not the stored value
                 found = jackknife(get_metric(score.metric).reduce, columns.tables[score.metric], groups, weight=member)
-            interval = found.interval
+            interval, ties = found.interval, get_metric(score.metric).tie_rate(columns.tables[score.metric], member)
         except (ResultError, ArithmeticError, IndexError, ValueError) as error:
             what = error.what if isinstance(error, ResultError) else str(error)
             faults.append(f"{where} cannot be reduced from its columns: {what}")
@@ -126,7 +126,7 @@ def reduce_faults(result: Result, columns: Columns) -> list[str]:
                 "n": int(member.sum()),
                 "interval": interval,
                 "replicates": found.replicates if score.slice == "ranked" else (),
-                "tie_rate": get_metric(score.metric).tie_rate(columns.tables[score.metric], member),
+                "tie_rate": ties,
             }
         )
         faults += score_faults(score, again, "its columns give")

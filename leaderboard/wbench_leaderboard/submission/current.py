@@ -11,11 +11,11 @@ from wbench.dataset.spec import DatasetSpec
 from wbench.errors import ResultError, WBenchError
 from wbench.metric.catalogue import get_metric
 from wbench.result import Result
-from wbench.run.plan import build_spec
-from wbench.task.spec import Part, TaskSpec, View, load_spec
+from wbench.run.plan import build_spec, season_spec
+from wbench.task.spec import Part, TaskSpec, load_spec
 from wbench.task.splits import split_digest
 
-__all__ = ["Current", "current", "forget", "has_fingerprint", "season_spec", "stale_reasons"]
+__all__ = ["Current", "current", "forget", "has_fingerprint", "stale_reasons"]
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,6 @@ def forget() -> None:
     """Read everything anew: tasks were installed or changed since."""
     _current.cache_clear()
     has_fingerprint.cache_clear()
-
-
-def season_spec(spec: TaskSpec, season: str) -> TaskSpec:
-    """The instance as it is scored on a hidden season: its test part is the whole dataset of that season."""
-    if not season:
-        return spec
-    view = View(recipe=f"{spec.views['test'].recipe}-season{season}", side="all")
-    return TaskSpec.model_validate({**spec.model_dump(), "views": {**spec.views, "test": view}})
 
 
 def stale_reasons(result: Result, now: Current) -> list[str]:

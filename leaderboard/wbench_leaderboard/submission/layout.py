@@ -33,7 +33,6 @@ __all__ = [
     "path_fault",
     "result_folder",
     "revision_fault",
-    "source_fault",
 ]
 
 MANIFEST: Final = "submission.json"
@@ -119,25 +118,4 @@ def address_fault(address: str) -> str | None:
         return "an address begins with https:// and a host, without user and port"
     if ".." in parts.path or "%" in parts.path or not any(pattern.search(parts.path) for pattern in _PINNED):
         return "its content could change: name a commit or digest in full, or a numbered record (…/records/123)"
-    return None
-
-
-# A name in front of a colon makes an address of a word; these are names of works.
-_WORKS = frozenset({"arxiv", "doi", "isbn", "hdl"})
-
-
-def source_fault(text: str) -> str | None:
-    """Why a source cannot stand on a model's page, None if it can: a citation in words, or one https address."""
-    if "://" in text:
-        try:
-            parts = urlsplit(text.strip())
-            host, named = parts.hostname, parts.username is not None or parts.password is not None
-        except ValueError:
-            return "not an address"
-        if parts.scheme not in ("https", "http") or not host or named:
-            return "an address in it begins with https:// and a host, without user, and stands alone"
-        return None
-    name = re.match(r"\s*([A-Za-z][A-Za-z0-9+.-]*):\S", text)
-    if name and name[1].lower() not in _WORKS and not re.search(r"\s", text.strip()):
-        return f"an address of kind {name[1]}: is never linked; give one that begins with https://"
     return None

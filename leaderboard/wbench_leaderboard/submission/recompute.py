@@ -208,7 +208,7 @@ def _audit_one(
     for index, name in enumerate(slices_of(result)):
         # A slice that no audited sample is in is not made here.
         expected = members.get(name, np.zeros(len(rows), dtype=bool))
-        if (columns.slices[rows, index] != expected).mean() > (0 if same else FLIPS):
+        if (columns.slices[rows, index] != expected).sum() > (0 if same else max(1.0, FLIPS * len(rows))):
             faults.append(f"the samples of slice {name} are not those of the task")
     for fault in faults:
         report.error(where, f"audit block: {fault}")

@@ -7,10 +7,11 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from wbench_leaderboard.submission.limits import MAX_TEXT
 
-__all__ = ["card_fault", "looks_like", "text_fault", "value_fault"]
+__all__ = ["card_fault", "looks_like", "source_fault", "text_fault", "value_fault"]
 
 # Seen as nothing, though their categories are those of letters and marks: fillers, joiners, variation selectors.
 _INVISIBLE = re.compile(
@@ -48,6 +49,7 @@ def text_fault(text: str, *, lines: bool = False, most: int = MAX_TEXT) -> str |
 # An even number of backslashes escapes itself and nothing behind.
 _HTML = re.compile(r"(?<!\\)(?:\\\\)*(<(?!https?://)[A-Za-z/!?]|&(?:#|[A-Za-z]{2,40};))")
 _RUNS = re.compile(r"(?:javascript|vbscript)\s*:|data:[a-z]+/|file:/", re.IGNORECASE)
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
 _USER = re.compile(r"https?://[^\s/)>\]]*@", re.IGNORECASE)
 
 
@@ -61,6 +63,25 @@ def card_fault(text: str) -> str | None:
     if runs:
         return f"{runs[0]!r}: links of a card are https"
     return "a link with a user in front of its host" if _USER.search(text) else None
+
+
+def source_fault(text: str) -> str | None:
+    """What is wrong with a source or a pre-training set, None if nothing: words, and plain http(s) addresses in them.
+
+    Nothing else is ever made a link (:func:`wbench_leaderboard.links.outside_link`), so ``hf:lab/net`` is a word.
+    """
+    runs = _RUNS.search(text)
+    if runs:
+        return f"{runs[0]!r}: give an address that begins with https://"
+    for address in _ADDRESS.findall(text):
+        try:
+            parts = urlsplit(address)
+            host, named = parts.hostname, parts.username is not None or parts.password is not None
+        except ValueError:
+            return "an address in it is not one"
+        if parts.scheme not in ("https", "http") or not host or named:
+            return "an address in it begins with https:// and a host, without user"
+    return None
 
 
 def value_fault(value: Any, path: str = "") -> str | None:
