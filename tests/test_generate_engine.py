@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
@@ -20,6 +22,7 @@ from wbench.errors import (
 from wbench.run.executors import one_thread, run_units
 from wbench.run.generate import make_shard
 from wbench.run.plan import find_dataset
+from wbench_generators.plane_wave import PlaneWave
 
 ACME = """
 from contextlib import contextmanager
@@ -298,3 +301,29 @@ def test_a_failed_unit_does_not_stop_the_others():
     assert results[2] == 0.5
     assert results[4] == 0.25
     assert isinstance(results[0], ZeroDivisionError)
+
+
+def test_a_dataset_whose_simulator_is_missing_is_not_laid_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(generator: PlaneWave, params: object) -> None:
+        raise MissingDependencyError("The simulator is not on this machine.")
+
+    out = tmp_path / "data" / "plane-wave-tiny.zarr"
+    with monkeypatch.context() as patched:
+        patched.setattr(PlaneWave, "require", missing)
+        with pytest.raises(MissingDependencyError, match="not on this machine"):
+            generate("plane-wave", size="tiny", out=out)
+        assert not out.parent.exists()
+    generate("plane-wave", size="tiny", out=out)
+    monkeypatch.setattr(PlaneWave, "require", missing)
+    assert generate("plane-wave", size="tiny", out=out).made == 0  # nothing is asked of a dataset that is there
+
+
+def test_generators_say_what_they_miss_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WBENCH_QUADRIGA", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("WBENCH_COST2100", str(tmp_path / "nowhere"))
+    for recipe in ("qd-d1", "csinet-in"):
+        with pytest.raises(MissingDependencyError):
+            generate(recipe, size="tiny", out=tmp_path / "data" / recipe)
+    assert not list(tmp_path.iterdir())

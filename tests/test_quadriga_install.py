@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from tests.helpers_quadriga import quadriga_params
 from wbench.errors import MissingDependencyError, OutputConflictError, SimulationError, SpecError, UsageError
-from wbench.run.generate import generate
 from wbench_generators import external
 from wbench_generators.quadriga import Quadriga, bridge, installed
 from wbench_generators.setup_command import setup
@@ -149,13 +148,6 @@ def test_no_quadriga(program: external.Program) -> None:
     assert installed.probe() == [
         {"what": "QuaDRiGa", "state": "missing", "for": "generator quadriga", "install": "wbench setup quadriga"}
     ]
-
-
-def test_a_dataset_that_cannot_be_made_here_leaves_nothing(program: external.Program, tmp_path: Path) -> None:
-    out = tmp_path / "data" / "qd-d1-tiny.zarr"
-    with pytest.raises(MissingDependencyError, match="QuaDRiGa is not on this machine"):
-        generate("qd-d1", size="tiny", out=out)
-    assert not out.parent.exists()
 
 
 def test_no_octave(program: external.Program, upstream: Path, monkeypatch: pytest.MonkeyPatch) -> None:
