@@ -56,6 +56,14 @@ def deviation(values: list[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
+def spread(runs: list[Result]) -> float:
+    """Standard deviation over draws and seeds; of a single run half of its 95 % interval."""
+    if len(runs) > 1:
+        return deviation([run.primary().value for run in runs])
+    interval = runs[0].primary().interval
+    return 0.0 if interval is None else (interval.high - interval.low) / 2
+
+
 def mean_of(values: list[float]) -> str:
     """Mean and, of several, the standard deviation."""
     if not values:
@@ -84,7 +92,7 @@ def probe_table(results: Iterable[Result], task: str) -> list[str]:
                 control = cells[head, CONTROL, budget]
                 if model in OURS and control:
                     mine, theirs = ([value(run, metrics[0]) for run in group] for group in (runs, control))
-                    gap, noise = np.mean(mine) - np.mean(theirs), max(deviation(mine), deviation(theirs))
+                    gap, noise = np.mean(mine) - np.mean(theirs), max(spread(runs), spread(control))
                     what = "beats" if gap > noise else "does not beat" if gap < 0 else "is level with"
                     verdicts[model].append(f"{what} the control under {head} at {budget:g} % ({gap:+.3f})")
     said = [f"- {short(model)} {'; '.join(lines)}." for model, lines in verdicts.items()]
