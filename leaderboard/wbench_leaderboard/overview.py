@@ -9,7 +9,7 @@ from typing import Any
 from wbench_leaderboard.entries import GroupKey
 from wbench_leaderboard.glossary import FAMILIES
 from wbench_leaderboard.links import Links
-from wbench_leaderboard.rank import Board
+from wbench_leaderboard.rank import Board, Group
 from wbench_leaderboard.suite_pages import TaskLine, families_of, task_lines
 from wbench_leaderboard.suites import SuiteInfo
 from wbench_leaderboard.text import count, regime_label
@@ -156,22 +156,37 @@ def _suite(suite: SuiteInfo, size: str, boards: Sequence[Board], links: Links) -
 def _leader(column: tuple[str, str | None], boards: Sequence[Board], links: Links) -> Leader | None:
     """The model with the best mean skill of those with a skill on every task of the family.
 
-    Of a task that ranks several budgets the largest one counts.
+    Where tasks have several budgets that one counts at which most models have every task, of equals the largest.
     """
-    skills: dict[tuple[str, str], list[float]] = {}
-    for board in boards:
-        groups = [g for g in board.groups if (g.key.regime, g.key.head) == column and _plain(g.key) and g.contestants]
-        if not groups:
-            return None
-        for standing in max(groups, key=lambda group: group.key.budget_percent or 0).contestants:
-            if standing.skill is not None:
-                model = standing.entry.model
-                skills.setdefault((model.name, model.revision), []).append(standing.skill)
-    means = {name: sum(values) / len(values) for name, values in skills.items() if len(values) == len(boards)}
+    budgets = sorted({g.key.budget_percent or 0 for b in boards for g in _groups(b, column)}, reverse=True)
+    means: dict[tuple[str, str], float] = {}
+    for budget in budgets:
+        found = _mean_skills(column, boards, budget)
+        means = found if len(found) > len(means) else means
     if not means:
         return None
     (name, _), best = max(means.items(), key=lambda item: (item[1], item[0]))
     return Leader(name, links.model(name), skill_cell(best), bar(best))
+
+
+def _groups(board: Board, column: tuple[str, str | None]) -> list[Group]:
+    return [g for g in board.groups if (g.key.regime, g.key.head) == column and _plain(g.key) and g.contestants]
+
+
+def _mean_skills(
+    column: tuple[str, str | None], boards: Sequence[Board], budget: float
+) -> dict[tuple[str, str], float]:
+    """Mean skill of every model that has one on all tasks at a budget, or at the largest of a task without it."""
+    skills: dict[tuple[str, str], list[float]] = {}
+    for board in boards:
+        groups = {group.key.budget_percent or 0: group for group in _groups(board, column)}
+        if not groups:
+            return {}
+        for standing in groups.get(budget, groups[max(groups)]).contestants:
+            if standing.skill is not None:
+                model = standing.entry.model
+                skills.setdefault((model.name, model.revision), []).append(standing.skill)
+    return {name: sum(values) / len(values) for name, values in skills.items() if len(values) == len(boards)}
 
 
 def model_lines(boards: Sequence[Board], links: Links) -> list[ModelLine]:
