@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -11,6 +9,7 @@ from types import ModuleType
 import pytest
 from pydantic import ValidationError
 
+from tests.helpers_instances import board as tools_board
 from wbench.registry import registry
 from wbench.result import read_result
 from wbench.task.spec import load_suite
@@ -24,13 +23,7 @@ MOST_BYTES = 40_000_000
 
 @pytest.fixture(scope="module")
 def board() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("board", ROOT / "tools" / "board.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["board"] = module  # where pydantic looks annotations up
-    spec.loader.exec_module(module)
-    return module
+    return tools_board()
 
 
 def test_matrix_names_what_there_is(board: ModuleType) -> None:

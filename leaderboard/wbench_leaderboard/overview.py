@@ -127,18 +127,18 @@ def _plain(key: GroupKey) -> bool:
 def _suite(suite: SuiteInfo, size: str, boards: Sequence[Board], links: Links) -> SuiteView:
     families = families_of(boards)
     columns = _columns(boards)
+    leaders = {key: [_leader(key, members, links) for members in families.values()] for _, key in columns}
     # A column in which nobody leads anything says nothing.
-    led = [(one, key) for one, key in columns if any(_leader(key, members, links) for members in families.values())]
-    columns = led or columns
+    columns = [(label, key) for label, key in columns if any(leaders[key])] or columns
     rows = []
-    for name, members in families.items():
+    for number, (name, members) in enumerate(families.items()):
         href = (
             links.family(suite.name, size, name)
             if len(members) > 1
             else links.task(members[0].edition.task, members[0].edition.size)
         )
-        leaders = tuple(_leader(key, members, links) for _, key in columns)
-        rows.append((FAMILIES.get(name, name), href, len(members), leaders))
+        led = tuple(leaders[key][number] for _, key in columns)
+        rows.append((FAMILIES.get(name, name), href, len(members), led))
     return SuiteView(
         title=suite.title,
         href=links.suite(suite.name, size),
