@@ -15,17 +15,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wbench.dataset.spec import SIZES
-from wbench.model import Predictor, load_model
+from wbench.model import Predictor, TrainingData, load_model
 from wbench.result import Score
 from wbench.run.plan import load_task
 from wbench.run.score import score_predictions
-from wbench.task.part import TaskData
+from wbench.task.batch import Batch, ChannelMeta, Truth
+from wbench.task.part import TaskData, concatenate
 
 PAGE = Path(__file__).parent.parent / "docs" / "baselines-prediction.md"
 NETWORK_PAGE = PAGE.with_name("task-networks.md")
@@ -59,18 +61,43 @@ ZERO_SHOT = {17: ((3, 4, 7, 8, 11, 12, 15, 16), 0.305), 18: ((1, 2, 5, 6, 9, 10,
 NETWORKS = ("lstm-prediction", "transformer-prediction", "resnet3d-prediction")
 
 
+class KeptData:
+    """Batches of a part in memory, without its task: the task would keep room for all samples of all its parts."""
+
+    def __init__(self, data: TaskData) -> None:
+        self.meta: ChannelMeta = data.meta
+        self.ids = data.ids
+        self._batches = list(data.batches())
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def batches(self, size: int = 256, rng: np.random.Generator | None = None) -> Iterator[tuple[Batch, Truth]]:
+        """Observations and targets as they were read, in one order."""
+        return iter(self._batches)
+
+    def load(self) -> tuple[Batch, Truth]:
+        """All at once."""
+        return concatenate(self._batches)
+
+
+def kept_data(name: str, size: str, data: Path | None, budget: float) -> tuple[TrainingData, TrainingData]:
+    """Training and validation part of a task."""
+    task = load_task(name, size=size, data=data)
+    return KeptData(TaskData(task, "train", budget)), KeptData(TaskData(task, "val", budget))
+
+
 def zero_shot(size: str, data: Path | None, held_out: list[int], budget: float, seeds: int, results: Path) -> str:
     """Scores of networks that never saw the set, as a table; what the file has is not measured again."""
     kept: dict[str, list[float]] = json.loads(results.read_text(encoding="utf-8")) if results.exists() else {}
     for held, (sets, _) in ((held, ZERO_SHOT[held]) for held in ZERO_SHOT if held in held_out):
         task = load_task(f"channel-prediction-time-qd-d{held}", size=size, data=data)
-        parts: list[tuple[TaskData, TaskData]] = []
+        parts: list[tuple[TrainingData, TrainingData]] = []
         for seed, name in ((seed, name) for seed in range(seeds) for name in NETWORKS):
             if f"D{held} {name} {seed}" in kept:
                 continue
             if not parts:
-                tasks = [load_task(f"channel-prediction-time-qd-d{n}", size=size, data=data) for n in sets]
-                parts = [(TaskData(one, "train", budget), TaskData(one, "val", budget)) for one in tasks]
+                parts = [kept_data(f"channel-prediction-time-qd-d{n}", size, data, budget) for n in sets]
             network: Any = load_model(f"wbench/{name}")
             network.setup(task.spec, task.meta)
             network.fit_many(parts, seed)
