@@ -18,6 +18,7 @@ from wbench import registry
 from wbench.digest import array_digest
 from wbench.errors import OutputConflictError, ResultError, UsageError
 from wbench.run.evaluate import evaluate
+from wbench.run.plan import load_generator, load_task
 from wbench.task.spec import load_spec
 from wbench_leaderboard.submission import layout
 from wbench_leaderboard.submission.arrays import pack_archive, pack_array
@@ -223,6 +224,24 @@ def test_polished_columns_are_found(installed: Lab, folder: Path, tmp_path: Path
     assert any("audit block" in finding.what for finding in by_audit.errors)
 
 
+def test_other_processors_make_other_ray_traced_data(
+    installed: Lab, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = type(
+        load_generator(load_task("lab-los", size="tiny", data=installed.data).dataset("test").spec.generator)
+    )
+    monkeypatch.setattr(generator, "portable", False)
+    polish(folder)
+    root = folder.parents[1]
+    by_audit = check_submissions(root, data=tmp_path / "none", recompute=True)
+    assert by_audit.ok, by_audit.text()
+    assert any("not confirmed nor refuted" in finding.what for finding in by_audit.findings)
+    assert "audited on equivalent data" not in by_audit.counts
+    # Where the bits are the same, a difference is one of the submission.
+    assert not check_submissions(root, data=installed.data).ok
+    assert not check_submissions(root, data=installed.data, recompute=True).ok
+
+
 @pytest.mark.parametrize(("flipped", "fine"), [(1, True), (2, False)])
 @pytest.mark.usefixtures("installed")
 def test_a_sample_may_flip_to_another_slice_on_equivalent_data(
@@ -248,8 +267,6 @@ def test_samples_left_out_of_the_ranked_slice_are_found(installed: Lab, folder: 
 
 
 def test_predictions_equal_to_the_targets(installed: Lab, folder: Path) -> None:
-    from wbench.run.plan import load_task
-
     task = load_task("lab-los", size="tiny", data=installed.data)
     label = task.truth("test", task.ids("test"))["label"]
     values = np.eye(2, dtype=np.float32)[label]

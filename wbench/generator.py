@@ -133,6 +133,9 @@ class Generator(ABC):
     version: ClassVar[int]
     #: Pydantic model of the recipe's ``[params]`` table.
     Params: ClassVar[type[GeneratorParams]]
+    #: Whether another kind of processor makes the same data but for rounding. Where it does not, no fingerprint is
+    #: shipped, and a submission whose scores cannot be met again on such data is not refused for it.
+    portable: ClassVar[bool] = True
 
     @abstractmethod
     def layout(self, params: Any) -> Layout:
