@@ -21,7 +21,7 @@ from wbench_leaderboard.cli import leaderboard
 from wbench_leaderboard.links import Links, outside_link
 from wbench_leaderboard.text import Slugs, count, number, seconds, slice_positions
 
-VOID = {"meta", "link", "input", "br", "img", "hr"}
+VOID = {"meta", "link", "input", "br", "img", "hr", "wbr"}
 
 
 class Page(HTMLParser):

@@ -162,8 +162,9 @@ def draw(chart: Chart, uid: str, shape: Shape) -> Markup:
     """
     frame = _Frame.of(chart, shape)
     parts = [*_axes(chart, frame)]
+    steps = _dodges(chart, shape)
     for index, one in enumerate(chart.series):
-        parts += _series(one, index, frame)
+        parts += _series(one, index, frame, steps[index])
     parts += _notes(chart, frame)
     height = frame.bottom + 46
     if len(chart.series) > 1:
@@ -178,13 +179,14 @@ _LETTER, _LINE = 7.2, 15.0
 
 
 def _notes(chart: Chart, frame: _Frame) -> Iterable[Markup]:
-    """Names beside points, each where it covers no other name and no named point; left out where there is no room."""
+    """Names beside points, each where it covers no other name and no point; left out where there is no room."""
     points = [frame.at(x, y) for x, y, _ in chart.notes]
-    taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in points]
+    spots = [frame.at(point[0], point[1]) for one in chart.series for point in one.points]
+    taken = [(px - 6, py - 6, px + 6, py + 6) for px, py in spots]
     for (px, py), (_, _, text) in zip(points, chart.notes, strict=True):
         width = _LETTER * len(text)
         sides = (-1, 1) if px > (frame.left + frame.right) / 2 else (1, -1)
-        for side, lift in ((side, lift) for lift in (-6.0, 15.0, -20.0, 29.0) for side in sides):
+        for side, lift in ((side, lift) for lift in (-6.0, 15.0, -22.0, 31.0, -38.0) for side in sides):
             x, y = px + 9 * side, py + lift
             left, right = (x, x + width) if side > 0 else (x - width, x)
             box = (left, y - _LINE + 3, right, y + 3)
@@ -205,8 +207,13 @@ def _axes(chart: Chart, frame: _Frame) -> Iterable[Markup]:
         height = frame.at(frame.xs[0], tick)[1]
         yield _line(frame.left, height, frame.right, height, "grid")
         yield _text(frame.left - 8, height + 4, f"{tick:g}".replace("-", "\N{MINUS SIGN}"), "tick", "end")
+    end = -math.inf
     for place, label in chart.marks:
-        yield _text(frame.at(place, frame.ticks[0])[0], frame.bottom + 18, label, "tick", "middle")
+        middle, half = frame.at(place, frame.ticks[0])[0], _LETTER * len(label) / 2
+        if middle - half >= end:  # a label without room would cover the one before
+            at, anchor = (middle, "middle") if middle + half <= frame.width else (frame.width, "end")
+            yield _text(at, frame.bottom + 18, label, "tick", anchor)
+            end = middle + half
     yield _text((frame.left + frame.right) / 2, frame.bottom + 38, chart.x, "axis", "middle")
 
 
@@ -217,9 +224,18 @@ def _look(one: Series, index: int) -> tuple[str, str, str]:
     return f"s{index % MAX_SERIES}", f"dot s{index % MAX_SERIES}", SERIES_SHAPES[index % MAX_SERIES]
 
 
-def _series(one: Series, index: int, frame: _Frame) -> Iterable[Markup]:
+def _dodges(chart: Chart, shape: Shape) -> list[float]:
+    """How far each line is moved aside, so that intervals and equal points do not cover one another."""
+    joined = [one for one in chart.series if one.joined]
+    if len(joined) < 2 or not any(point[2] is not None for one in joined for point in one.points):
+        return [0.0] * len(chart.series)
+    step = 5.0 if shape == "wide" else 2.5
+    return [step * (place - (len(chart.series) - 1) / 2) for place in range(len(chart.series))]
+
+
+def _series(one: Series, index: int, frame: _Frame, aside: float) -> Iterable[Markup]:
     line, dot, shape = _look(one, index)
-    spots = [frame.at(point[0], point[1]) for point in one.points]
+    spots = [(x + aside, y) for x, y in (frame.at(point[0], point[1]) for point in one.points)]
     if one.joined and len(spots) > 1:
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in spots)
         yield Markup(f'<polyline points="{path}" class="curve {line}"/>')

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from markupsafe import Markup
 
-from wbench_leaderboard.charts import MAX_SERIES, Chart, Series, both_widths, log_ticks, nice_ticks
+from wbench_leaderboard.charts import MAX_SERIES, Chart, Series, both_widths, log_ticks
 from wbench_leaderboard.entries import Entry, ScoreSummary
+from wbench_leaderboard.glossary import COLUMNS
 from wbench_leaderboard.rank import Board, sort_entries
 from wbench_leaderboard.text import count, number, percent, seconds, unit_suffix
 
@@ -68,10 +69,11 @@ def slice_chart(board: Board, column: str, places: Mapping[str, tuple[float, str
     series = [one for one in (_sliced(entry, column, places) for entry in _drawn(board)) if len(one.points) >= 2]
     if not series:
         return Markup()
-    title = f"{board.edition.task}: {board.edition.metric} against {column}"
+    title = f"{board.edition.task}: {board.edition.metric} against {COLUMNS.get(column) or column}"
     desc = f"One line each for {', '.join(one.label for one in series)}. The table below has all values."
     axis = _axis(board.entries[0].primary)
-    return both_widths(Chart(title, desc, column, axis, tuple(series), tuple(places.values())), uid)
+    label = COLUMNS.get(column) or column
+    return both_widths(Chart(title, desc, label, axis, tuple(series), tuple(places.values())), uid)
 
 
 def _drawn(board: Board) -> list[Entry]:
@@ -89,7 +91,22 @@ def _drawn(board: Board) -> list[Entry]:
             if name not in names:
                 names.add(name)
                 chosen.append(entry)
-    return chosen
+    near = set(map(id, _near(sort_entries(chosen), board)))
+    return [entry for entry in chosen if id(entry) in near]
+
+
+def _near(entries: Sequence[Entry], board: Board) -> list[Entry]:
+    """``entries``, best first, without those so far behind that all others would lie on one line of the chart.
+
+    Only what is worse than the best trivial model is left out.
+    """
+    signs = [1.0 if entry.primary.higher_is_better else -1.0 for entry in entries]
+    values = [sign * entry.primary.value for sign, entry in zip(signs, entries, strict=True)]
+    trivial = max((signs[0] * e.primary.value for e in board.entries if e.model.kind == "trivial"), default=-math.inf)
+    for place in range(len(values) - 1, 2, -1):
+        if values[place] < trivial and values[place - 1] - values[place] > 3 * (values[0] - values[place - 1]):
+            return list(entries[:place])
+    return list(entries)
 
 
 def _sliced(entry: Entry, column: str, places: Mapping[str, tuple[float, str]]) -> Series:
@@ -128,7 +145,7 @@ def budget_figure(board: Board, uid: str) -> Figure | None:
     desc = f"One line each for {', '.join(one.label for one in series)}. The table under the chart has all values."
     chart = Chart(title, desc, "training part used", _axis(board.entries[0].primary), series, marks)
     rows = tuple(_row(_label(e), percent(e.group.budget_percent or 0), e.primary) for curve in chosen for e in curve)
-    caption = "Mean over draws and seeds; whiskers are 95 % intervals."
+    caption = "Mean over draws and seeds; whiskers are 95 % intervals. Lines are moved aside to be told apart."
     header = ("Model", "Training part", "Score", "95 % interval")
     return Figure("budget", "Score against training budget", both_widths(chart, uid), caption, header, rows)
 
@@ -163,8 +180,10 @@ def bits_figure(board: Board, siblings: Sequence[Board], uid: str) -> Figure | N
         )
         for points in chosen
     )
-    ticks = nice_ticks(min(p[0] for s in series for p in s.points), max(p[0] for s in series for p in s.points), 5)
-    marks = tuple((tick, count(round(2**tick))) for tick in ticks)
+    places = [point[0] for one in series for point in one.points]
+    first, last = math.floor(min(places)), math.ceil(max(places))
+    marks = tuple((float(e), str(2**e)) for e in range(first, last + 1, 1 if last - first < 8 else 2))
+    marks = marks if marks[-1][0] == last else (*marks, (float(last), str(2**last)))
     title = f"{board.edition.task}: {board.edition.metric} against payload bits"
     desc = f"One line each for {', '.join(one.label for one in series)}. The table under the chart has all values."
     axis = _axis(board.entries[0].primary)
@@ -207,16 +226,17 @@ def _cost(
     if len({cost for _, cost in costs}) < 3:
         return None
     costs = _whole_budget(costs)[:40]
-    front = _front(costs)
+    drawn = costs[: len(_near([entry for entry, _ in costs], board))]
+    front = _front(drawn)
     series = []
     for one in ROLES:
-        points = tuple((math.log10(c), e.primary.value, *_ends(e.primary)) for e, c in costs if role(e) == one)
+        points = tuple((math.log10(c), e.primary.value, *_ends(e.primary)) for e, c in drawn if role(e) == one)
         if points:
             series.append(Series(one, tuple(sorted(points)), role=one, joined=False))
-    ticks = log_ticks(cost for _, cost in costs)
+    ticks = log_ticks(cost for _, cost in drawn)
     marks = tuple((tick, text(10**tick)) for tick in ticks)
     notes = tuple((math.log10(c), e.primary.value, e.model.name) for e, c in front[:6])
-    desc = f"{len(costs)} results. Nothing is both better and cheaper than {', '.join(e.model.name for e, _ in front)}."
+    desc = f"{len(drawn)} results. Nothing is both better and cheaper than {', '.join(e.model.name for e, _ in front)}."
     chart = Chart(
         f"{board.edition.task}: {board.edition.metric} against {axis}",
         desc,
@@ -227,9 +247,11 @@ def _cost(
         notes,
     )
     rows = tuple(_row(_label(e), text(c), e.primary) for e, c in costs)
-    caption = "Named: nothing is both better and cheaper. " + (
+    caption = "Nothing is both better and cheaper than the named points. Whiskers are 95 % intervals. " + (
         "Times are of the submitters' own machines." if name == "time" else "Models without parameters are not drawn."
     )
+    if len(drawn) < len(costs):
+        caption += f" Far behind, not drawn: {', '.join(_label(e) for e, _ in costs[len(drawn) :])}."
     header = ("Model", axis.capitalize(), "Score", "95 % interval")
     return Figure(f"cost-{name}", heading, both_widths(chart, uid), caption, header, rows)
 

@@ -5,7 +5,7 @@ The pages must be readable without the package, so the lines stand here; names t
 
 from __future__ import annotations
 
-__all__ = ["EVIDENCE", "FAMILIES", "METRICS", "MODEL_KINDS", "OVERLAPS", "TASK_KINDS"]
+__all__ = ["COLUMNS", "EVIDENCE", "FAMILIES", "METRICS", "MODEL_KINDS", "OVERLAPS", "TASK_KINDS"]
 
 FAMILIES = {
     "los-nlos": "Line of sight",
@@ -53,6 +53,22 @@ METRICS = {
     "rmse_db": "Root of the mean squared error of the path gain, in dB.",
     "mae_db": "Mean absolute error of the path gain, in dB.",
     "sgcs": "Squared generalised cosine similarity of true and recovered eigenvectors, averaged over sub-bands.",
+}
+
+#: What slices are of. An empty name: the values say it themselves.
+COLUMNS = {
+    "speed_kmh": "speed [km/h]",
+    "snr_db": "SNR [dB]",
+    "snr": "SNR",
+    "delay_spread_ns": "delay spread [ns]",
+    "los": "",
+    "scenario": "",
+    "los_links": "base stations in line of sight",
+    "k_below_3db": "LoS with K < 3 dB",
+    "k_3_to_9db": "LoS with K of 3 to 9 dB",
+    "k_above_9db": "LoS with K > 9 dB",
+    "fd_dt_h": "Doppler shift × spacing × horizon",
+    "ds_bw": "delay spread × bandwidth",
 }
 
 TASK_KINDS = {

@@ -12,6 +12,7 @@ from wbench.errors import WBenchError
 from wbench.registry import registry
 from wbench.result import RESULT_SCHEMA_VERSION, Result, read_result, read_results
 from wbench.task.spec import TaskSpec, load_spec, load_suite
+from wbench_leaderboard.glossary import COLUMNS
 from wbench_leaderboard.suites import SuiteInfo
 
 __all__ = ["find_results", "installed_suites", "installed_task_docs", "load_results"]
@@ -94,7 +95,12 @@ def installed_task_docs(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {name: _describe(load_spec(name)) for name in sorted(set(names) & installed)}
 
 
-_SPLITS = {"S0": "S0: samples at random, a diagnostic", "S2": "S2: whole drops are held out"}
+_SPLITS = {
+    "S0": "S0: samples at random, a diagnostic",
+    "S1": "S1: whole squares of the map are held out",
+    "S2": "S2: whole drops are held out",
+    "S3": "S3: a whole scenario or scene is held out",
+}
 
 
 def _describe(spec: TaskSpec) -> dict[str, Any]:
@@ -104,7 +110,7 @@ def _describe(spec: TaskSpec) -> dict[str, Any]:
         facts["SNR of the input"] = f"{levels} dB" if len(spec.noise.snr_db) == 1 else f"one of {levels} dB per sample"
     if spec.ranked_slice:
         ranges = [
-            f"{column} = {low:g}" if low == high else f"{column} from {low:g} to {high:g}"
+            f"{COLUMNS.get(column) or column} {f'= {low:g}' if low == high else f'from {low:g} to {high:g}'}"
             for column, (low, high) in spec.ranked_slice.items()
         ]
         facts["Ranked samples"] = ", ".join(ranges)

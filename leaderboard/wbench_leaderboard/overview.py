@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wbench_leaderboard.entries import GroupKey
-from wbench_leaderboard.glossary import FAMILIES
+from wbench_leaderboard.glossary import FAMILIES, TASK_KINDS
 from wbench_leaderboard.links import Links
 from wbench_leaderboard.rank import Board, Group
 from wbench_leaderboard.suite_pages import TaskLine, families_of, task_lines
@@ -30,7 +30,10 @@ class Leader:
 
 @dataclass(frozen=True)
 class SuiteView:
-    """A suite at one size on the overview: who leads each family, regime by regime."""
+    """A suite at one size on the overview: who leads each family, regime by regime.
+
+    Where nobody has every task of a family stands the number of its tasks that anybody has.
+    """
 
     title: str
     href: str
@@ -41,7 +44,7 @@ class SuiteView:
     tasks: int
     wanted: int
     regimes: tuple[str, ...]
-    rows: tuple[tuple[str, str, int, tuple[Leader | None, ...]], ...]
+    rows: tuple[tuple[str, str, int, tuple[Leader | int, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class IndexPage:
     others: tuple[tuple[str, str, str], ...]
     families: tuple[tuple[str, str | None, tuple[TaskLine, ...]], ...]
     sizes: tuple[str, ...]
-    kinds: tuple[str, ...]
+    kinds: tuple[tuple[str, str], ...]
 
 
 def overview(
@@ -98,7 +101,7 @@ def overview(
             for name, members in families.items()
         ),
         sizes=tuple(dict.fromkeys(board.edition.size for board in boards)),
-        kinds=tuple(sorted({board.all[0].task.kind for board in boards})),
+        kinds=tuple((kind, TASK_KINDS.get(kind, kind)) for kind in sorted({b.all[0].task.kind for b in boards})),
     )
 
 
@@ -129,7 +132,8 @@ def _suite(suite: SuiteInfo, size: str, boards: Sequence[Board], links: Links) -
     columns = _columns(boards)
     leaders = {key: [_leader(key, members, links) for members in families.values()] for _, key in columns}
     # A column in which nobody leads anything says nothing.
-    columns = [(label, key) for label, key in columns if any(leaders[key])] or columns
+    led_by_anybody = {key for key, found in leaders.items() if any(isinstance(one, Leader) for one in found)}
+    columns = [(label, key) for label, key in columns if key in led_by_anybody] or columns
     rows = []
     for number, (name, members) in enumerate(families.items()):
         href = (
@@ -153,10 +157,11 @@ def _suite(suite: SuiteInfo, size: str, boards: Sequence[Board], links: Links) -
     )
 
 
-def _leader(column: tuple[str, str | None], boards: Sequence[Board], links: Links) -> Leader | None:
+def _leader(column: tuple[str, str | None], boards: Sequence[Board], links: Links) -> Leader | int:
     """The model with the best mean skill of those with a skill on every task of the family.
 
     Where tasks have several budgets that one counts at which most models have every task, of equals the largest.
+    Without such a model it is the number of tasks that have results at all.
     """
     budgets = sorted({g.key.budget_percent or 0 for b in boards for g in _groups(b, column)}, reverse=True)
     means: dict[tuple[str, str], float] = {}
@@ -164,7 +169,7 @@ def _leader(column: tuple[str, str | None], boards: Sequence[Board], links: Link
         found = _mean_skills(column, boards, budget)
         means = found if len(found) > len(means) else means
     if not means:
-        return None
+        return sum(bool(_groups(board, column)) for board in boards)
     (name, _), best = max(means.items(), key=lambda item: (item[1], item[0]))
     return Leader(name, links.model(name), skill_cell(best), bar(best))
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from wbench.errors import ResultError
 from wbench_leaderboard.compare import Verdict, rank_ranges, skill, verdict
 from wbench_leaderboard.entries import Edition, Entry, GroupKey
+from wbench_leaderboard.text import natural
 
 __all__ = ["Board", "Group", "Standing", "rank_boards", "sort_entries"]
 
@@ -126,7 +127,7 @@ def rank_boards(entries: Sequence[Entry], current: Mapping[tuple[str, str], Edit
         _check_paired(members)
         ranked = edition.size not in UNRANKED_SIZES and not edition.foreign
         boards.append(Board(edition, ranked, _groups(members, ranked), tuple(members), tuple(stale), tuple(hidden)))
-    return sorted(boards, key=lambda b: (_size_order(b.edition.size), b.edition.task))
+    return sorted(boards, key=lambda b: (_size_order(b.edition.size), natural(b.edition.task)))
 
 
 def _current_edition(entries: Sequence[Entry]) -> Edition:

@@ -12,7 +12,17 @@ from wbench_leaderboard.overall import Overall, OverallRow
 from wbench_leaderboard.rank import Board, Standing
 from wbench_leaderboard.suites import SuiteInfo
 from wbench_leaderboard.task_pages import direction
-from wbench_leaderboard.views import Cell, bar, group_id, group_label, range_cell, skill_cell
+from wbench_leaderboard.text import part_label
+from wbench_leaderboard.views import (
+    Cell,
+    bar,
+    group_id,
+    group_label,
+    interval_cell,
+    range_cell,
+    score_cell,
+    skill_cell,
+)
 
 __all__ = ["FamilyPage", "OverallView", "SuitePage", "TaskLine", "families_of", "family_page", "overall_view",
            "suite_page", "task_lines"]  # fmt: skip
@@ -72,8 +82,20 @@ class OverallView:
 
 
 @dataclass(frozen=True)
+class Best:
+    """The best on a task: who it is, its score with the interval, and in which group it stands."""
+
+    name: str
+    href: str
+    skill: SkillView
+    score: str
+    interval: str
+    group: str
+
+
+@dataclass(frozen=True)
 class TaskLine:
-    """A task in a list: what it is, and the best on it, classical and other, as (name, address, skill)."""
+    """A task in a list: what it is, and the best on it, classical and other."""
 
     task: str
     href: str
@@ -85,8 +107,8 @@ class TaskLine:
     size: str
     models: int
     ranked: bool
-    classical: tuple[str, str, SkillView] | None
-    best: tuple[str, str, SkillView, str] | None
+    classical: Best | None
+    best: Best | None
 
 
 @dataclass(frozen=True)
@@ -184,10 +206,11 @@ def _line(board: Board, docs: Mapping[str, Any], links: Links, up: str) -> TaskL
     others = [s for s in standings if not s.entry.reference]
     best = key(others, key=lambda s: s.entry.primary.value, default=None)
     top = key(classical, key=lambda s: s.entry.primary.value, default=None)
+    several = sum(group.key.regime == "reference" for group in board.groups) > 1
     return TaskLine(
         task=board.edition.task,
         href=up + links.task(board.edition.task, board.edition.size),
-        family=first.task.family,
+        family=FAMILIES.get(first.task.family, first.task.family),
         kind=first.task.kind,
         summary=str(docs.get("summary", "")),
         metric=first.primary.metric,
@@ -195,14 +218,15 @@ def _line(board: Board, docs: Mapping[str, Any], links: Links, up: str) -> TaskL
         size=board.edition.size,
         models=len({e.model.name for e in board.entries}),
         ranked=board.ranked,
-        classical=None if top is None else _named(top, links, up),
-        best=None if best is None else (*_named(best, links, up), group_label(best.entry.group)),
+        classical=None if top is None else _best(top, part_label(*top.entry.group.part) if several else "", links, up),
+        best=None if best is None else _best(best, group_label(best.entry.group), links, up),
     )
 
 
-def _named(standing: Standing, links: Links, up: str) -> tuple[str, str, SkillView]:
-    name = standing.entry.model.name
-    return name, up + links.model(name), _skill(standing.skill)
+def _best(standing: Standing, group: str, links: Links, up: str) -> Best:
+    name, primary = standing.entry.model.name, standing.entry.primary
+    interval = "" if primary.interval is None else interval_cell(primary).text
+    return Best(name, up + links.model(name), _skill(standing.skill), score_cell(primary).text, interval, group)
 
 
 def families_of(boards: Sequence[Board]) -> dict[str, list[Board]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,24 +14,25 @@ from wbench.errors import ResultError
 from wbench.result import Result
 from wbench_leaderboard.entries import Entry
 from wbench_leaderboard.figures import Figure, bits_figure, budget_figure, cost_figures, slice_chart
-from wbench_leaderboard.glossary import METRICS, TASK_KINDS
+from wbench_leaderboard.glossary import COLUMNS, FAMILIES, METRICS, TASK_KINDS
 from wbench_leaderboard.links import Links
 from wbench_leaderboard.rank import Board, Group
 from wbench_leaderboard.references import Paper, PaperRow, paper_rows
-from wbench_leaderboard.text import number, regime_label, short_digest, slice_positions, unit_suffix
-from wbench_leaderboard.views import Cell, GroupView, group_label, group_view, score_cell, shown
+from wbench_leaderboard.text import natural, number, regime_label, short_digest, slice_positions, unit_suffix
+from wbench_leaderboard.views import Cell, GroupView, group_label, group_view, interval_cell, score_cell, shown
 
 __all__ = ["GapRow", "PaperTable", "SliceView", "TaskPage", "direction", "stale_reason", "task_page"]
 
 
-SliceRows = tuple[tuple[str, str, tuple[Cell, ...]], ...]
+#: Model, address, and of each slice the score and its interval.
+SliceRows = tuple[tuple[str, str, tuple[tuple[Cell, str], ...]], ...]
 
 
 @dataclass(frozen=True)
 class SliceView:
-    """The primary metric on slices of the test part: rows of (model, address, cells) for each comparison group.
+    """The primary metric on slices of the test part: rows for each comparison group.
 
-    ``column`` is empty where the slices are of several columns.
+    ``column`` names what the slices are of; empty where they are of several columns.
     """
 
     column: str
@@ -168,7 +168,7 @@ def task_page(
 
 def _facts(board: Board, docs: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     task, results = board.all[0].task, [r for e in board.entries or board.all for r in e.results]
-    facts = [("Family", task.family), ("Kind", TASK_KINDS.get(task.kind, task.kind))]
+    facts = [("Family", FAMILIES.get(task.family, task.family)), ("Kind", TASK_KINDS.get(task.kind, task.kind))]
     facts += [(name.capitalize(), str(docs[name])) for name in ("input", "target") if docs.get(name)]
     inputs = docs.get("inputs")
     if inputs:
@@ -243,27 +243,27 @@ def _slices(board: Board, links: Links, up: str, limit: int) -> tuple[SliceView,
     for column, values in sorted(found.items()):
         places = slice_positions(values)
         if places is None or len(places) < 3:
-            rest += [(f"{column}={value}", f"{column}: {value}") for value in sorted(values, key=_by_number)]
+            name = COLUMNS.get(column, column)
+            rest += [
+                (f"{column}={value}", f"{name}: {value}" if name else value) for value in sorted(values, key=natural)
+            ]
             continue
         labels = tuple(label for _, label in places.values())
         chart = slice_chart(board, column, places, f"s{len(tables)}")
-        tables.append(SliceView(column, labels, groups([f"{column}={value}" for value in places]), chart))
+        tables.append(
+            SliceView(COLUMNS.get(column) or column, labels, groups([f"{column}={value}" for value in places]), chart)
+        )
     if rest:
         tables.append(SliceView("", tuple(label for _, label in rest), groups([key for key, _ in rest]), Markup()))
     return tuple(tables)
-
-
-def _by_number(value: str) -> list[tuple[float, str]]:
-    """Sort key by the numbers in a text: 50-100 m before 100-150 m."""
-    parts = re.split(r"(\d+(?:\.\d+)?)", value)
-    return [(float(part), "") if index % 2 else (-1.0, part) for index, part in enumerate(parts)]
 
 
 def _slice_rows(group: Group, keys: Sequence[str], links: Links, up: str, limit: int) -> SliceRows:
     rows = []
     for standing in [s for s in shown(group, limit)[0] if not s.reference][:limit]:
         entry = standing.entry
-        cells = tuple(score_cell(entry.score(entry.primary.metric, key)) for key in keys)
+        scores = [entry.score(entry.primary.metric, key) for key in keys]
+        cells = tuple((score_cell(one), "" if one is None else interval_cell(one).text) for one in scores)
         rows.append((entry.model.name, up + links.model(entry.model.name), cells))
     return tuple(rows)
 

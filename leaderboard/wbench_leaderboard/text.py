@@ -12,6 +12,7 @@ __all__ = [
     "Slugs",
     "count",
     "data_bytes",
+    "natural",
     "number",
     "part_label",
     "percent",
@@ -32,7 +33,8 @@ REGIME_LABELS = {
 }
 
 _NUMBER = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?"
-_RANGE = re.compile(rf"(?P<low>{_NUMBER})(?:-(?P<high>{_NUMBER}))?")
+_RANGE = re.compile(rf"(?P<low>{_NUMBER})(?:-(?P<high>{_NUMBER}))?(?P<unit> [A-Za-z/%]+)?")
+_ENDLESS = 1e6
 _SAFE = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -74,23 +76,34 @@ def count(value: float) -> str:
 def slice_positions(values: Iterable[str]) -> dict[str, tuple[float, str]] | None:
     """Place and label of each value of a slice column on a number line, in ascending order.
 
-    Numbers stand at their value, ranges (``6.5-20``) one step apart in order of their lower end; None for other texts.
+    Bare numbers stand at their value. Ranges (``6.5-20``) and numbers with a unit (``3 km/h``) stand one step apart, in
+    order of their lower end. None for other texts, and where units differ.
     """
     texts = list(values)
     parsed = {text: _RANGE.fullmatch(text) for text in texts}
     if not all(parsed.values()):
         return None
-    ends = {text: (float(match["low"]), match["high"]) for text, match in parsed.items() if match}
-    ordered = sorted(ends, key=lambda text: (ends[text][0], text))
-    if all(high is None for _, high in ends.values()):
-        return {text: (ends[text][0], text.replace("-", MINUS)) for text in ordered}
-    labels = {
-        text: text.replace("-", MINUS)
-        if ends[text][1] is None
-        else f"{text[: -len(ends[text][1]) - 1]}–{ends[text][1]}".replace("-", MINUS)
-        for text in ordered
-    }
-    return {text: (float(index), labels[text]) for index, text in enumerate(ordered)}
+    found = {text: match for text, match in parsed.items() if match}
+    ordered = sorted(found, key=lambda text: (float(found[text]["low"]), text))
+    units = {match["unit"] for match in found.values()}
+    if len(units) > 1:
+        return None
+    if units <= {None} and all(match["high"] is None for match in found.values()):
+        return {text: (float(text), text.replace("-", MINUS)) for text in ordered}
+    return {text: (float(index), _range_label(found[text])) for index, text in enumerate(ordered)}
+
+
+def _range_label(found: re.Match[str]) -> str:
+    low, high, unit = found["low"], found["high"], (found["unit"] or "").replace(" ", "\N{NO-BREAK SPACE}")
+    if high is not None and float(high) >= _ENDLESS:
+        return f"≥\N{NO-BREAK SPACE}{low}{unit}".replace("-", MINUS)
+    return (low if high is None else f"{low.replace('-', MINUS)}–{high}").replace("-", MINUS) + unit
+
+
+def natural(text: str) -> list[tuple[float, str]]:
+    """Sort key by the numbers in a text: 50-100 m before 100-150 m, d2 before d10."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", text)
+    return [(float(part), "") if index % 2 else (-1.0, part) for index, part in enumerate(parts)]
 
 
 def seconds(value: float) -> str:
