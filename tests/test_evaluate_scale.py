@@ -100,7 +100,7 @@ def test_what_it_needs_is_said_first(lab: Lab, tmp_path: Path, capsys: pytest.Ca
     words += ["--size", "tiny", "--out", tmp_path / "results", "--budget", "50"]
     assert run(*words, "--draws", 1) == 0
     err = capsys.readouterr().err
-    assert err.startswith("1 runs (2 cells: 1 not applicable)\ntime  unknown until the first cells are done")
+    assert err.startswith("1 run (2 cells: 1 not applicable)\ntime  unknown until the first cells are done")
     assert "disk  640 B of predictions; " in err  # 80 samples, 2 classes, float32
     assert run(*words, "--draws", 3) == 0
     err = capsys.readouterr().err

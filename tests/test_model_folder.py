@@ -121,7 +121,7 @@ def test_a_registered_model_with_parameters_of_one_s_own(tmp_path: Path) -> None
         ('api = 1\nobject = "no_such_module:Net"', PluginError, "cannot be imported"),
         ('api = 1\nobject = "./net.py:Odd"', PluginError, "is not a model"),
         ('api = 1\nmodel = "wbench/no-such"', UsageError, "Unknown model"),
-        ('api = 1\nobject = "./net.py:Net"\n[params]\nwidth = 3', PluginError, "width.*\n.*it takes .*gain"),
+        ('api = 1\nobject = "./net.py:Net"\n[params]\nwidth = 3', PluginError, "width.*\n.*these arguments: .*gain"),
         ("api = ", SpecError, "cannot be read"),
     ],
 )
@@ -135,7 +135,7 @@ def test_folders_without_a_model(folder: Path) -> None:
     (folder / "model.toml").unlink()
     with pytest.raises(UsageError, match=r"no model\.toml"):
         load_model(str(folder))
-    with pytest.raises(UsageError, match="Unknown model"):
+    with pytest.raises(UsageError, match="There is no '"):
         load_model(str(folder / "nothing"))
 
 

@@ -53,6 +53,12 @@ def test_a_whole_model_in_less_than_thirty_lines(lab: Lab, examples: Path) -> No
     assert set(found.values()) == {"done", "not applicable"}
 
 
+def test_a_model_without_a_framework(lab: Lab, examples: Path) -> None:
+    assert len((examples / "plain.py").read_text().splitlines()) < 31
+    found = statuses(lab, "mine/plain.py:Plain", examples)
+    assert found == {of: "done" if of in ("los", "beam") else "not applicable" for of in ALL}
+
+
 def test_pretrained_features(lab: Lab, examples: Path) -> None:
     spec = importlib.util.spec_from_file_location("features_of_the_page", examples / "features.py")
     assert spec is not None

@@ -214,6 +214,10 @@ def test_trained_weights_are_a_model_folder_whose_halves_pair(lab: Lab, tmp_path
         model.setup(task.spec, task.meta)
         np.testing.assert_array_equal(model.decoder()(model.encoder()(batch)), expected)  # type: ignore[attr-defined]
         assert model.count_parameters() == fitted.model.count_parameters()
+    # It is zero-shot where it is evaluated, and says what it was fitted to.
+    assert (alone.info.overlap, alone.info.pretraining_samples) == ("dataset", len(task.ids("train")))
+    assert alone.info.pretraining == (f"{task.spec.views['train'].recipe}-tiny (train)",)
+    assert both.info.overlap == "dataset"
     assert alone.info.name == "wbench/csinet"
     assert both.info.name == "wbench/csinet+csinet"
     assert alone.info.revision != fitted.model.info.revision

@@ -111,6 +111,7 @@ def test_the_folder_is_a_predictor_and_an_embedder(lab: Lab, tmp_path: Path) -> 
     table = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))
     assert table["info"]["overlap"] == "dataset"
     assert table["info"]["pretraining"] == ["lab-mob-tiny (train)"]
+    assert table["info"]["pretraining_samples"] > 0
     assert table["params"]["patch"] == [2, 4, 4]
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert all(text in card for text in ("training* side", "lab-mob", done.config.digest, "Not clean for"))

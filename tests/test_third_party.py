@@ -96,7 +96,7 @@ def test_its_own_suites_pass(site: Path) -> None:
     source = site.parent / "source"
     done = subprocess.run(command, capture_output=True, text=True, cwd=source, env=environment(site), timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "27 passed" in done.stdout
+    assert "25 passed, 2 skipped" in done.stdout  # the two models are no codecs
 
 
 def test_the_page_shows_the_files_as_they_are() -> None:

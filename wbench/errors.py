@@ -20,9 +20,13 @@
 from __future__ import annotations
 
 import difflib
+import logging
+import os
 from collections.abc import Iterable
 
 __all__ = [
+    "LISTED",
+    "TRACEBACK_STEP",
     "DatasetError",
     "DatasetNotFoundError",
     "MissingDependencyError",
@@ -37,6 +41,7 @@ __all__ = [
     "UsageError",
     "WBenchError",
     "near_names",
+    "show_traceback",
 ]
 
 
@@ -121,13 +126,17 @@ class UnknownNameError(UsageError, LookupError):
     def __init__(self, kind: str, name: str, known: Iterable[str], next_step: str | None = None) -> None:
         names = sorted(known)
         near = near_names(name, names)
-        why = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(names) or 'none'}"
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        there = f"there are: {', '.join(names[:LISTED]) or 'none'}{more}"
+        why = f"did you mean {', '.join(near)}?" if near else there
         if next_step is None and kind in _LISTED:
             next_step = f"wbench list {kind}s"
         super().__init__(f"Unknown {kind} {name!r}.", why=why, next_step=next_step)
 
 
 _LISTED = ("generator", "recipe", "task", "model", "suite")
+#: Names that an error shows at most where none is near.
+LISTED = 20
 
 
 def near_names(name: str, known: Iterable[str]) -> list[str]:
@@ -174,3 +183,16 @@ class ModelError(WBenchError, RuntimeError):
 
 class ResultError(WBenchError, ValueError):
     """A result cannot be written, read or trusted."""
+
+
+#: What an author whose code raised can do to see more than its line.
+TRACEBACK_STEP = "correct the code; WBENCH_TRACEBACK=1 before the command shows the whole traceback"
+
+
+def show_traceback(error: BaseException) -> None:
+    """Log the traceback of an exception in other people's code, if ``$WBENCH_TRACEBACK`` asks for it.
+
+    A message names the line; whoever wrote the code and wants the way there asks for it.
+    """
+    if os.environ.get("WBENCH_TRACEBACK", "0") not in ("", "0"):
+        logging.getLogger(__name__).error("The whole traceback:", exc_info=error)

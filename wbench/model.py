@@ -12,6 +12,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
@@ -20,13 +21,14 @@ import numpy.typing as npt
 
 from wbench import registry
 from wbench.digest import file_digest, value_digest
-from wbench.errors import PluginError, UsageError, WBenchError
+from wbench.errors import TRACEBACK_STEP, PluginError, UsageError, WBenchError, near_names, show_traceback
 from wbench.model_folder import ModelFolder, find_folder, paths_digest, read_folder
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import TaskSpec
 from wbench.tuning import Search
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor, nn
 
 __all__ = [
@@ -41,6 +43,7 @@ __all__ = [
     "TorchEmbedder",
     "TrainingData",
     "load_model",
+    "module_device",
     "source_digest",
 ]
 
@@ -237,7 +240,7 @@ class TorchEmbedder(Embedder):
         import torch
 
         self.module.eval()
-        device = next(self.module.parameters()).device
+        device = module_device(self.module)
         arrays = self.inputs(batch)
         n, size = len(batch), self.samples_per_pass
         fill = {k: np.zeros((-n % size, *v.shape[1:]), dtype=v.dtype) for k, v in arrays.items()}
@@ -250,6 +253,15 @@ class TorchEmbedder(Embedder):
     def count_parameters(self) -> int:
         """Number of weights."""
         return sum(weight.numel() for weight in self.module.parameters())
+
+
+def module_device(module: nn.Module) -> torch.device:
+    """Where a network is: by its first weight or buffer; the CPU for one that has none (an FFT, a pooling)."""
+    import torch
+
+    tensors: Iterator[Tensor] = chain(module.parameters(), module.buffers())
+    found = next(tensors, None)
+    return torch.device("cpu") if found is None else found.device
 
 
 Encoder = Callable[[Batch], Sequence[Payload]]
@@ -290,25 +302,29 @@ def load_model(reference: str, among: tuple[type[Model], ...] = KINDS) -> Model:
     PluginError
         The file or class cannot be imported, constructed, is not a model, or has a ``fit`` that would not be called.
     """
-    if reference.endswith(".py"):
-        step = f"{reference}:MyModel"
-        raise UsageError(f"{reference!r} names a file, but no class in it.", next_step=step)
+    _check_names_class(reference, reference)
     path = find_folder(reference)
     folder = None if path is None else read_folder(path)
     target = reference if folder is None else folder.reference
+    _check_names_class(target, reference)
     found = _model_class(target, among)
     try:
         model = found(**({} if folder is None else folder.arguments))
     except WBenchError:
         raise
     except (Exception, SystemExit) as error:
-        takes = f"it takes {inspect.signature(found)}" if isinstance(error, TypeError) and folder is not None else None
-        why = f"{error!r}"
-        raise PluginError("The model cannot be constructed.", where=reference, why=why, next_step=takes) from error
+        show_traceback(error)
+        why, step = registry.cause_in(error, inspect.getsourcefile(found)), TRACEBACK_STEP
+        if isinstance(error, TypeError):
+            takes = ", ".join(inspect.signature(found).parameters) or "none"
+            given = "gives others" if folder is not None else "of a folder with one can give them"
+            step = f"the class takes these arguments: {takes}; [params] of model.toml {given}"
+        raise PluginError("The model cannot be constructed.", where=reference, why=why, next_step=step) from error
     fits = _writes_fit(found)
     info = getattr(model, "info", None) or ModelInfo(f"local/{found.__name__}", trains=fits)
     if not isinstance(info, ModelInfo):
-        raise PluginError("info must be a wbench.ModelInfo.", where=reference, why=f"it is {type(info).__name__}")
+        why, step = f"it is {type(info).__name__}", 'info = wbench.ModelInfo("organisation/model", licence="…")'
+        raise PluginError("info must be a wbench.ModelInfo.", where=reference, why=why, next_step=step)
     if folder is not None:
         info = replace(info, **folder.table.info.model_dump(exclude_none=True))
     if fits and not info.trains and (folder is None or folder.weights is None):
@@ -318,15 +334,33 @@ def load_model(reference: str, among: tuple[type[Model], ...] = KINDS) -> Model:
     return model
 
 
+def _check_names_class(target: str, where: str) -> None:
+    """Refuse a file without a class, and a path where nothing is, before they are looked for among names."""
+    if target.endswith(".py"):
+        raise UsageError(f"{target!r} names a file, but no class in it.", where=where, next_step=f"{target}:MyModel")
+    path = Path(target).expanduser()
+    if ":" not in target and target.startswith((".", "/", "~")) and not path.exists():
+        beside = [one.name for one in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = near_names(path.name, beside)[:3]
+        why = f"beside it there is {', '.join(near)}" if near else None
+        step = "correct the path; a model is ./file.py:Class, a folder with model.toml, or a name of wbench list models"
+        raise UsageError(f"There is no {target!r}.", why=why, next_step=step)
+
+
 def _model_class(reference: str, among: tuple[type[Model], ...]) -> type[Model]:
     """The class of a reference, checked as far as a class can be."""
     found = registry.import_reference(reference) if ":" in reference else registry.load("model", reference)
     if not (isinstance(found, type) and issubclass(found, among)):
         kinds = " or ".join(f"wbench.{kind.__name__}" for kind in among)
-        raise PluginError(f"{reference!r} is not a model.", why=f"a model is a subclass of {kinds}")
+        why = f"a model is a subclass of {kinds}"
+        step = "subclass one of them (docs: models)"
+        if isinstance(found, type) and {"EncoderPart", "DecoderPart"} & {one.__name__ for one in found.__mro__}:
+            step = "it is half a codec: --encoder … --decoder … (docs: two-sided feedback)"
+        raise PluginError(f"{reference!r} is not a model.", why=why, next_step=step)
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
-        raise PluginError(f"{found.__name__} is not complete.", where=reference, why=f"missing {', '.join(missing)}()")
+        why, step = f"missing {', '.join(missing)}()", f"write {missing[0]}() in the class (docs: models)"
+        raise PluginError(f"{found.__name__} is not complete.", where=reference, why=why, next_step=step)
     return found
 
 

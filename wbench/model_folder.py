@@ -34,6 +34,8 @@ __all__ = ["FolderInfo", "ModelFile", "ModelFolder", "find_folder", "paths_diges
 
 FILE = "model.toml"
 API = 1
+#: The smallest one, for errors.
+_STEP = 'it needs api = 1 and object = "./file.py:Class"; weights, [params] and [info] are optional (docs: models)'
 
 
 class _Table(BaseModel):
@@ -158,14 +160,16 @@ def read_folder(folder: Path) -> ModelFolder:
     try:
         values = tomllib.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # not UTF-8 and not TOML are both ValueErrors
-        raise SpecError(f"{FILE} cannot be read.", where=where, why=str(error)) from error
+        step = f"correct it; {_STEP}"
+        raise SpecError(f"{FILE} cannot be read.", where=where, why=str(error), next_step=step) from error
     if values.get("api", API) != API:
         why = f"it has api = {values['api']!r}, this wbench reads api = {API}"
         raise SpecError(f"{FILE} is for another version of wbench.", where=where, why=why, next_step="set api = 1")
     try:
         table = ModelFile.model_validate(values)
     except ValidationError as error:
-        raise SpecError(f"{FILE} is not valid.", where=where, why=explain_validation(error)) from error
+        why = explain_validation(error)
+        raise SpecError(f"{FILE} is not valid.", where=where, why=why, next_step=_STEP) from error
     weights = folder / Path(table.weights).expanduser() if table.weights else None
     if weights is not None and not weights.exists():
         step = f"put the file there, or change weights in {FILE}"

@@ -27,6 +27,7 @@ import importlib
 import importlib.util
 import sys
 import tomllib
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -35,7 +36,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from wbench.errors import MissingDependencyError, PluginError, UnknownNameError
+from wbench.errors import (
+    LISTED,
+    TRACEBACK_STEP,
+    MissingDependencyError,
+    PluginError,
+    UnknownNameError,
+    near_names,
+    show_traceback,
+)
 
 __all__ = [
     "Entry",
@@ -134,7 +143,7 @@ def _read_manifest(package: str) -> Iterator[Entry]:
     try:
         spec = importlib.util.find_spec(package)
     except Exception as error:  # the search imports the parent of a dotted name, and that can raise anything
-        raise PluginError("The provider package cannot be found.", where=package, why=_cause(error)) from error
+        raise PluginError("The provider package cannot be found.", where=package, why=cause_in(error)) from error
     if spec is None or not spec.submodule_search_locations:
         raise PluginError("The provider package is not installed.", where=package)
     root = Path(next(iter(spec.submodule_search_locations)))
@@ -237,20 +246,29 @@ def import_reference(reference: str) -> Any:
             module = importlib.import_module(target)
         except (Exception, SystemExit) as error:
             _raise_if_missing(error, target)
-            raise PluginError("The module cannot be imported.", where=target, why=_cause(error)) from error
+            show_traceback(error)
+            step = _import_step(error, target, attribute)
+            raise PluginError(
+                "The module cannot be imported.", where=target, why=cause_in(error), next_step=step
+            ) from error
     try:
         return getattr(module, attribute)
     except AttributeError:
         public = [name for name, value in vars(module).items() if isinstance(value, type) and not name.startswith("_")]
-        why = f"it has the classes {', '.join(public)}" if public else "it has no classes"
-        raise PluginError(f"There is no {attribute!r} in the module.", where=target, why=why) from None
+        near = near_names(attribute, public) or public
+        why = f"it has the classes {', '.join(public[:LISTED])}" if public else "it has no classes"
+        step = f"{target}:{near[0]}" if near else f"write class {attribute} in it, or name another file"
+        raise PluginError(f"There is no {attribute!r} in the module.", where=target, why=why, next_step=step) from None
 
 
 def import_file(path: Path) -> ModuleType:
     """Import a Python file under a name that depends on its path only, so that its objects pickle across processes."""
     path = path.expanduser().resolve()
     if not path.is_file():
-        raise PluginError("No such file.", where=str(path))
+        beside = [one.name for one in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        near = near_names(path.name, beside)[:3]
+        why = f"there is {', '.join(near)}" if near else None
+        raise PluginError("No such file.", where=str(path), why=why, next_step="correct the path")
     name = f"wbench_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -265,7 +283,11 @@ def import_file(path: Path) -> ModuleType:
         sys.modules.pop(name, None)
         _raise_if_missing(error, str(path))
         if isinstance(error, Exception | SystemExit):
-            raise PluginError("The file cannot be imported.", where=str(path), why=_cause(error)) from error
+            show_traceback(error)
+            step = _import_step(error, str(path), "")
+            raise PluginError(
+                "The file cannot be imported.", where=str(path), why=cause_in(error, path), next_step=step
+            ) from error
         raise  # an interrupt stays one
     return module
 
@@ -284,7 +306,26 @@ def _raise_if_missing(error: BaseException, where: str) -> None:
         raise MissingDependencyError(f"{package} is not installed.", where=where, next_step=step) from error
 
 
-def _cause(error: BaseException) -> str:
+def _import_step(error: BaseException, target: str, attribute: str) -> str:
+    """What helps against a failed import."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return TRACEBACK_STEP
+    package = error.name.partition(".")[0]
+    if attribute and target.partition(".")[0] == package:
+        file = Path(*target.split(".")).with_suffix(".py")
+        if file.is_file():
+            return f"./{file}:{attribute}: files in the current folder are named as files"
+        return f"install the package that has {target}, or name a file: ./file.py:{attribute}"
+    return f"install what brings {package} into this environment, most often: pip install {_pip_name(package)}"
+
+
+def _pip_name(package: str) -> str:
+    return _DISTRIBUTIONS.get(package, package)
+
+
+def cause_in(error: BaseException, path: str | Path | None = None) -> str:
+    """One line: the exception, and where in the file it came from."""
     if isinstance(error, SyntaxError):
         return f"syntax error in line {error.lineno}: {error.msg}"
-    return f"{type(error).__name__}: {error}"
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return (f"line {lines[-1]}: " if lines else "") + f"{type(error).__name__}: {error}"

@@ -8,9 +8,10 @@ first, and PyTorch's own restricted reader (``weights_only=True``) opens it then
 from __future__ import annotations
 
 import hashlib
+import json
 import pickletools
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,16 @@ _CONVERT = (
     " s = m.state_dict() if hasattr(m, 'state_dict') else m;"
     " save_file({{k: v.clone().contiguous() for k, v in s.items() if torch.is_tensor(v)}}, '{stem}.safetensors')\""
 )
+
+
+#: Bytes of a bare pickle that are looked at for what it names.
+_LOOKED_AT = 1 << 24
+#: Modules and functions that have no place in a network's pickle: they start programs, open files, run text.
+_HOSTILE = {
+    *("os", "posix", "nt", "subprocess", "pty", "sys", "shutil", "socket", "runpy", "importlib", "ctypes"),
+    *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("eval", "exec", "compile", "open")),
+    *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("__import__", "input")),
+}
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -80,8 +91,11 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 def _refused(path: Path, head: bytes) -> ModelError:
     """Why a file of neither format is not read."""
     if head[:1] == b"\x80":
-        what, why = "This is a pickle, which is not opened.", "opening a pickle can run any code that is in it"
-        return ModelError(what, where=str(path), why=why, next_step=_convert(path))
+        with path.open("rb") as stream:
+            strange = _named_by(stream.read(_LOOKED_AT))
+        why = "opening a pickle can run any code that is in it" + (f"; it names {_some(strange)}" if strange else "")
+        step = _convert(path, strange)
+        return ModelError("This is a pickle, which is not opened.", where=str(path), why=why, next_step=step)
     step = "give a .safetensors file, or what torch.save(module.state_dict(), …) wrote"
     why = f"it begins with {head[:8]!r}" if head else "it is empty"
     return ModelError("This is no file of weights, or a damaged one.", where=str(path), why=why, next_step=step)
@@ -143,7 +157,8 @@ def _check_archive(path: Path) -> None:
                 why = f"it holds {_some([entry.filename for entry in entries])}"
                 raise ModelError("This archive is no state dict.", where=str(path), why=why, next_step=_convert(path))
             with archive.open(pickles[0]) as stream:
-                strange = sorted(set(_strange(stream.read())))
+                pickled = stream.read()
+            strange = sorted(set(_strange(pickled)))
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, ModelError):
             raise
@@ -153,8 +168,27 @@ def _check_archive(path: Path) -> None:
             "The file holds more than weights, and was not opened.",
             where=str(path),
             why=f"a whole module or code was pickled; it names {_some(strange)}",
-            next_step=_convert(path),
+            next_step=_convert(path, _named_by(pickled)),
         )
+
+
+def _named_by(head: bytes) -> list[str]:
+    """What a pickle names, as far as it can be read; it is refused whatever this finds."""
+    names: list[str] = []
+    texts: list[str] = []
+    try:
+        for opcode, argument, _ in pickletools.genops(head):
+            if opcode.name == "GLOBAL":
+                names.append(str(argument).replace(" ", "."))
+            elif opcode.name == "STACK_GLOBAL":
+                names.append(".".join(texts[-2:]))
+            elif isinstance(argument, str):
+                texts.append(argument)
+            if opcode.name == "STOP":
+                break
+    except ValueError:  # no pickle, or a cut one
+        pass
+    return sorted(set(names))
 
 
 def _strange(pickled: bytes) -> Iterator[str]:
@@ -179,7 +213,10 @@ def _damaged(path: Path, error: Exception) -> ModelError:
     return ModelError("The file of weights is damaged.", where=str(path), why=why, next_step=step)
 
 
-def _convert(path: Path) -> str:
+def _convert(path: Path, names: Sequence[str] = ()) -> str:
+    """How the file becomes safetensors; of one that names what no network needs, that it should not be opened."""
+    if any(name.partition(".")[0] in _HOSTILE or name in _HOSTILE for name in names):
+        return "do not open it at all; get the weights from their authors as .safetensors"
     return _CONVERT.format(name=path.name, stem=path.stem)
 
 
@@ -260,7 +297,10 @@ def _prefix_step(wanted: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> s
     """The renaming that would help, if all names in the file have one more prefix."""
     prefix = next(iter(state), "").partition(".")[0] + "."
     if state and {name.removeprefix(prefix) for name in state} == set(wanted):
-        return f'all names in the file begin with {prefix}: use rename_weights(state, {{"{prefix}": ""}})'
+        return (
+            f'all names in the file begin with {prefix}: prefixes = {{"{prefix}" = ""}} under [params] of model.toml, '
+            f'in Python prefixes = {{"{prefix}": ""}} of an adapter or wbench.weights.rename_weights'
+        )
     return ""
 
 
@@ -287,6 +327,25 @@ def save_weights(path: str | Path, state: Mapping[str, Tensor], metadata: Mappin
             save_file(whole, temporary, metadata=dict(metadata or {}))
         except SafetensorError as error:
             raise OSError(str(error)) from error
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Write the metadata of a header in one order: safetensors writes them in another one every time.
+
+    The same weights are the same file then, and a revision that is a digest of the file stays what it was.
+    """
+    with path.open("r+b") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(size))
+        if "__metadata__" not in header:
+            return
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) > size:
+            raise OSError(f"the header of {path} needs {len(text)} bytes and has {size}")
+        stream.seek(8)
+        stream.write(text.ljust(size))
 
 
 def weights_digest(state: Mapping[str, Tensor]) -> str:

@@ -6,6 +6,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -33,7 +34,7 @@ class Adapter(Model):
     ----------
     weights : path, optional
         File or folder of the weights. Of a class that names them in :attr:`weights`: relative to its source file.
-    kinds, families, shape, other_shapes : optional
+    kinds, families, shape, other_shapes, prefixes : optional
         Instead of the attributes of the same names.
 
     Attributes
@@ -47,6 +48,9 @@ class Adapter(Model):
     other_shapes : {"refuse", "crop-pad"}
         What becomes of samples of another shape with as many dimensions: a reported "n/a", or every dimension is cut at
         its end, or filled with zeros there; a reconstruction is brought back the same way.
+    prefixes : mapping of str to str
+        Of PyTorch weights whose names have other beginnings than the network's: ``{"module.": ""}`` of a file that
+        DistributedDataParallel wrote, ``{"_orig_mod.": ""}`` of ``torch.compile``; the first that fits is replaced.
     """
 
     kinds: Sequence[Kind] = ()
@@ -54,6 +58,7 @@ class Adapter(Model):
     shape: Sequence[int | None] | None = None
     other_shapes: OtherShapes = "refuse"
     weights: str | Path = ""
+    prefixes: Mapping[str, str] = MappingProxyType({})
     #: Samples per forward pass. Always this many (zeros fill up), so that every matrix product has one size and a
     #: sample's answer is the same bits in whatever batch it comes.
     samples_per_pass: ClassVar[int] = 16
@@ -66,8 +71,10 @@ class Adapter(Model):
         families: Sequence[str] | None = None,
         shape: Sequence[int | None] | None = None,
         other_shapes: OtherShapes | None = None,
+        prefixes: Mapping[str, str] | None = None,
     ) -> None:
-        given = {"kinds": kinds, "families": families, "shape": shape, "other_shapes": other_shapes}
+        given: dict[str, Any] = {"kinds": kinds, "families": families, "shape": shape, "other_shapes": other_shapes}
+        given["prefixes"] = prefixes
         for name, value in given.items():
             if value is not None:
                 setattr(self, name, value)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from wbench.adapters.base import Adapter, complex_of, crop_pad, in_passes
 from wbench.adapters.module import filled
 from wbench.errors import ModelError
-from wbench.model import Codec, Decoder, Encoder, Payload, TrainingData
+from wbench.model import Codec, Decoder, Encoder, Payload, TrainingData, module_device
 from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
 from wbench.training import TrainingSettings
@@ -88,7 +88,7 @@ class ModuleCodec(Adapter, Codec):
 
         from wbench.training.loop import train as run
 
-        device = next(self.module.parameters()).device
+        device = module_device(self.module)
         self.module = self._built(seed).to(device)
         x, x_val = (torch.from_numpy(self.inputs(data.load()[0])["x"]) for data in (train, val))
 
@@ -130,7 +130,7 @@ class ModuleCodec(Adapter, Codec):
 
 def _encode(codec: ModuleCodec, batch: Batch) -> Sequence[Payload]:
     network = codec._half("encoder").eval()
-    device = next(codec.module.parameters()).device
+    device = module_device(codec.module)
     code = in_passes(partial(_run, network, device), codec.inputs(batch), codec.samples_per_pass)
     return [codec.pack(row) for row in code.reshape(len(code), -1)]
 

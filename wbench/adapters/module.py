@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from wbench.adapters.base import Adapter, crop_pad, in_passes, real_imag
 from wbench.errors import ModelError
-from wbench.model import Model, Predictor, TorchEmbedder, TrainingData
+from wbench.model import Model, Predictor, TorchEmbedder, TrainingData, module_device
 from wbench.task.batch import Batch, ChannelMeta, Truth
 from wbench.task.spec import TaskSpec
 from wbench.training import TrainingSettings
@@ -90,7 +90,7 @@ class ModulePredictor(_Module, Predictor):
 
         from wbench.training.loop import train as run
 
-        device = next(self.module.parameters()).device
+        device = module_device(self.module)
         self.module = self._built(seed).to(device)
         x, truth = self._gather(train)
         x_val, truth_val = self._gather(val)
@@ -136,13 +136,15 @@ def filled(model: Model, build: Any, seed: int, path: Any) -> nn.Module:
     import torch
 
     from wbench.training.loop import seeded
-    from wbench.weights import fill_weights, read_weights
+    from wbench.weights import fill_weights, read_weights, rename_weights
 
     module: nn.Module = seeded(build, seed, f"{model.info.name} initial weights")
     if not isinstance(module, torch.nn.Module):
-        raise ModelError("build() must return a torch.nn.Module.", why=f"it returned {type(module).__name__}")
+        why, step = f"it returned {type(module).__name__}", "return the network itself, unfitted: nn.Sequential(…)"
+        raise ModelError("build() must return a torch.nn.Module.", why=why, next_step=step)
     if path is not None:
-        fill_weights(module, read_weights(path), where=str(path))
+        state = rename_weights(read_weights(path), getattr(model, "prefixes", {}))
+        fill_weights(module, state, where=str(path))
     return module.eval()
 
 
@@ -151,7 +153,7 @@ def run_module(model: _Module, inputs: Any) -> npt.NDArray[Any]:
     import torch
 
     model.module.eval()
-    device = next(model.module.parameters()).device
+    device = module_device(model.module)
 
     def one(part: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
         with torch.inference_mode():

@@ -64,11 +64,14 @@ class _OnnxFile(Adapter):
             self._session = onnxruntime.InferenceSession(str(self.path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions have no common base
             why = str(error).strip().partition("\n")[0]
-            raise ModelError("The ONNX file cannot be used.", where=str(self.path), why=why) from error
+            step = "export it again (docs: models), for an opset that this ONNX Runtime knows"
+            raise ModelError("The ONNX file cannot be used.", where=str(self.path), why=why, next_step=step) from error
         names = [one.name for one in self._session.get_outputs()]
         if self.output and self.output not in names:
-            why = f"its outputs are {', '.join(names)}"
-            raise ModelError(f"The ONNX file has no output {self.output!r}.", where=str(self.path), why=why)
+            why, step = f"its outputs are {', '.join(names)}", "give one of them as output"
+            raise ModelError(
+                f"The ONNX file has no output {self.output!r}.", where=str(self.path), why=why, next_step=step
+            )
         self._wanted = self._session.get_inputs()
         # A file that was exported with a fixed number of samples gets that many.
         sizes = {one.shape[0] for one in self._wanted if one.shape and isinstance(one.shape[0], int)}
@@ -78,7 +81,17 @@ class _OnnxFile(Adapter):
         """Output of the file for a batch: [n, …]."""
         inputs = _named(self.inputs(batch), self._wanted, str(self.path))
         outputs = [self.output] if self.output else [self._session.get_outputs()[0].name]
-        return in_passes(lambda part: np.asarray(self._session.run(outputs, part)[0]), inputs, self._size)
+        from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+        try:
+            return in_passes(lambda part: np.asarray(self._session.run(outputs, part)[0]), inputs, self._size)
+        except InvalidArgument as error:
+            wanted = "; ".join(f"{one.name} {list(one.shape)}" for one in self._wanted)
+            given = "; ".join(f"{name} {list(values.shape)}" for name, values in inputs.items())
+            why, step = f"it takes {wanted}; it was given {given}", "shape = […] under [params] as the file has it"
+            raise ModelError(
+                "The ONNX file takes other inputs.", where=str(self.path), why=why, next_step=step
+            ) from error
 
     def count_parameters(self) -> int:
         """Numbers in the file's initialisers; ``info.parameters`` where the package ``onnx`` is not installed."""

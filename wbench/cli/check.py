@@ -32,9 +32,9 @@ TRIED = 6
 def check(plug_in: str, task: str | None, data: Path | None, size: str, format_: str) -> int:
     """Run the conformance suite on PLUG_IN.
 
-    PLUG_IN is a model (registry name, module:Class, ./file.py:Class or a folder with model.toml), a task instance, or a
-    recipe (its generator). Of a model its cost here is shown too, of a task the leakage audit: what its sides share,
-    how far apart they are, how balanced.
+    PLUG_IN is a model (registry name, module:Class, ./file.py:Class or a folder with model.toml), two halves of a codec
+    ("./encoder.py:A -> ./decoder.py:B"), a task instance, or a recipe (its generator). Of a model its cost here is
+    shown too, of a task the leakage audit: what its sides share, how far apart they are, how balanced.
     """
     with tempfile.TemporaryDirectory(prefix="wbench-check-") as scratch:
         suite = _suite(plug_in, task, data, size, Path(scratch))
@@ -42,7 +42,7 @@ def check(plug_in: str, task: str | None, data: Path | None, size: str, format_:
         findings = _audit_rows(suite.task) if isinstance(suite, _task_suite()) else []
         costs = _cost_rows(suite) if not any(r.failure for r in results) else []
     rows = [
-        {"test": r.name.replace("_", " "), "state": "failed" if r.failure else "ok", "checks": r.failure or r.checks}
+        {"test": r.name.replace("_", " "), "state": r.state, "checks": r.failure or r.skipped or r.checks}
         for r in results
     ]
     about = f" on {suite.task.spec.name} ({size})" if isinstance(suite, _model_suite()) else ""
@@ -136,25 +136,34 @@ def _generator_suite(recipe: str) -> Suite:
 
 def _first_served(reference: str, data: Path | None, size: str, scratch: Path) -> Task:
     """The first installed task that the model serves, of those whose datasets are here if there is one."""
-    from wbench.model import Embedder, load_model
+    from wbench.model import Embedder
+    from wbench.run.guard import blaming
     from wbench.run.plan import dataset_path
     from wbench.task.spec import load_spec
+    from wbench.two_sided import load
 
-    model = load_model(reference)
+    model = load(reference)
     specs = [load_spec(name) for name in registry.registry().names("task")]
     if isinstance(model, Embedder):
         specs = [spec for spec in specs if spec.kind in ("classify", "regress")]
-    served = [spec for spec in specs if model.supports(spec) is None]
+    with blaming(reference, "supports", model):
+        answers = {spec.name: model.supports(spec) for spec in specs}
+    served = [spec for spec in specs if answers[spec.name] is None]
     here = [s for s in served if all(dataset_path(recipe, size, data=data).exists() for recipe in s.recipes)]
-    reasons = ["it supports none of them"] if not served else []
-    for spec in [*here, *(s for s in served if s not in here)][:TRIED]:
+    others = [spec for spec in served if spec not in here]
+    reasons: dict[str, list[str]] = {}
+    for spec in [*here, *others[:TRIED]]:
         found = _task_of(spec.name, data, size, scratch)
-        reason = model.accepts(found.meta)
+        with blaming(reference, "accepts", model):
+            reason = model.accepts(found.meta)
         if reason is None:
             return found
-        reasons.append(f"{spec.name}: {reason}")
+        reasons.setdefault(reason, []).append(spec.name)
+    why = "; ".join(f"{', '.join(names[:3])}{' …' * (len(names) > 3)}: {text}" for text, names in reasons.items())
     step = "--task NAME, one that it is made for (wbench list tasks)"
-    raise UsageError("The model serves no installed task.", where=reference, why="; ".join(reasons), next_step=step)
+    what = "The model serves no installed task." if not others[TRIED:] else "No task was found that the model serves."
+    refusals = "; ".join(list(dict.fromkeys(filter(None, answers.values())))[:5])
+    raise UsageError(what, where=reference, why=why or refusals, next_step=step)
 
 
 def _task_of(name: str, data: Path | None, size: str, scratch: Path) -> Task:

@@ -29,6 +29,10 @@ def embed(model: str, task: str, plot: Path | None, out: Path | None, **options:
 
     if plot is None and out is None:
         raise UsageError("Say what to write.", next_step="--plot FILE.png, --out FILE.npz, or both")
+    if plot is not None:
+        from wbench.run.embed_figure import plot_place
+
+        plot = plot_place(plot)
     embedding = run(model, task, planes=plot is not None, **options)
     count, width = embedding.features.shape
     names = ", ".join(label.name for label in embedding.labels) or "none"

@@ -112,7 +112,9 @@ def evaluate(
             show_table(rows, format_, title=task)
     _explain(report)
     if report.failures:
-        click.echo(f"{len(report.failures)} of {len(report.cells)} cells failed, the others are kept. Retry:", err=True)
+        bad, count = len(report.failures), len(report.cells)
+        kept = ", the others are kept" if bad < count else ""
+        click.echo(f"{bad} of {count} cell{'s' * (count != 1)} failed{kept}. Retry:", err=True)
         click.echo(f"  {_retry_command(report, names, options)}", err=True)
     return report.exit_code
 

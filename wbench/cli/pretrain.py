@@ -75,18 +75,31 @@ class _Reporter:
     """A line with loss, learning rate and speed every few seconds, and at the end of every epoch."""
 
     def __init__(self, every: float) -> None:
-        self.every, self.last, self.epoch = every, time.monotonic(), 0
+        self.every, self.last = every, time.monotonic()
+        self.begun: tuple[float, int] | None = None
 
     def __call__(self, at: Progress) -> None:
         now = time.monotonic()
+        began, first = self.begun = self.begun or (now, at.step)
         ended = at.step % max(1, at.steps // at.epochs) == 0
         if now - self.last < self.every and not ended:
             return
         self.last = now
         held = "" if at.val_loss is None else f"  held out {at.val_loss:.4f}"
-        left = (at.steps - at.step) / at.steps
+        left_s = (at.steps - at.step) * (now - began) / max(at.step - first, 1)
+        left = "" if at.step == first else f", {_duration(left_s)} left"
         click.echo(
             f"epoch {at.epoch}/{at.epochs}  step {at.step}/{at.steps}  loss {at.loss:.4f}{held}  rate {at.lr:.2e}  "
-            f"{at.samples_per_s:,.0f} samples/s  {100 * (1 - left):.0f} %",
+            f"{at.samples_per_s:,.0f} samples/s  {100 * at.step / at.steps:.0f} %{left}",
             err=True,
         )
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )

@@ -110,7 +110,9 @@ def checked_tokens(embedder: Embedder, batch: Batch) -> npt.NDArray[Any]:
     tokens, n = answer_in_parts(embedder.embed, batch), len(batch)
     if tokens.ndim != 3 or len(tokens) != n or 0 in tokens.shape or tokens.dtype.kind not in "iuf":
         why = f"it returned {tokens.dtype} {tokens.shape} for {n} samples"
-        raise ModelError("embed() must return real numbers [n, token, d].", where=embedder.info.name, why=why)
+        step = "of one vector per sample, [n, d], return x[:, None]"
+        what = "embed() must return real numbers [n, token, d]."
+        raise ModelError(what, where=embedder.info.name, why=why, next_step=step)
     return tokens
 
 
@@ -131,5 +133,6 @@ def features_of(embedder: Embedder, tokens: npt.NDArray[Any], *, pools: bool) ->
             why = f"it returned {features.shape} for {tokens.shape}"
             raise ModelError("pool() must return one vector per sample, [n, d].", where=name, why=why)
     if not np.isfinite(features).all():
-        raise ModelError("embed() returned NaN or infinity.", where=name)
+        step = "look for a division by 0, a logarithm of 0 or an overflow of float32 in embed()"
+        raise ModelError("embed() returned NaN or infinity.", where=name, next_step=step)
     return features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -133,16 +134,30 @@ def checked_answer(answer: npt.NDArray[Any], task: Task, count: int, name: str) 
     real = kind in ("classify", "regress")
     expected = (count, task.meta.classes or task.meta.outputs) if real else (count, *task.meta.shape)
     dtype: type[np.generic] = np.float32 if real else np.complex64
+    again = f"wbench check {shlex.quote(name)} --task {task.spec.name} tries it on few samples"
     fits = answer.ndim == len(expected) and all(e in (None, s) for s, e in zip(answer.shape, expected, strict=True))
     if not fits:
         why = f"{answer.shape} instead of {expected}"
-        raise ModelError("The model's answer has a wrong shape.", where=name, why=why)
+        step = f"predict() returns {_wanted(task)}; {again}"
+        raise ModelError("The model's answer has a wrong shape.", where=name, why=why, next_step=step)
     if answer.dtype.kind not in ("biuf" if real else "biufc"):
         wanted = "real" if real else "complex"
-        raise ModelError(f"The model's answer must be {wanted} numbers.", where=name, why=f"it is {answer.dtype}")
+        what, step = f"The model's answer must be {wanted} numbers.", f"predict() returns {_wanted(task)}; {again}"
+        raise ModelError(what, where=name, why=f"it is {answer.dtype}", next_step=step)
     with np.errstate(over="ignore", invalid="ignore"):
         answer = answer.astype(dtype)  # first: what is finite in float64 may not be in what is stored
     if not np.isfinite(answer).all():
         bad = int(np.sum(~np.isfinite(answer.reshape(count, -1)).all(axis=1)))
-        raise ModelError("The model's answer is not finite.", where=name, why=f"NaN or infinity in {bad} samples")
+        why = f"NaN or infinity in {bad} of {count} samples"
+        step = f"look for a division by 0, an overflow of float32 or a diverged fit; {again}"
+        raise ModelError("The model's answer is not finite.", where=name, why=why, next_step=step)
     return answer
+
+
+def _wanted(task: Task) -> str:
+    """What the contract of predictions says about this task's."""
+    if task.spec.kind == "classify":
+        return f"scores, float [n, {task.meta.classes}]"
+    if task.spec.kind == "regress":
+        return f"outputs, float [n, {task.meta.outputs or 'outputs'}]"
+    return f"channels, complex [n, {', '.join(map(str, task.meta.shape))}]"

@@ -136,7 +136,8 @@ def refusal(model: Model, cell: Cell, task: Task) -> str | None:
         reason = model.supports(task.spec) or model.accepts(task.meta)
     if not (reason is None or isinstance(reason, str)):
         why = f"it returned {reason!r}"
-        raise ModelError("supports() and accepts() must return None or the reason why not.", where=cell.model, why=why)
+        what, step = "supports() and accepts() must return None or the reason why not.", "None where it serves the task"
+        raise ModelError(what, where=cell.model, why=why, next_step=step)
     if reason is None and isinstance(model, Codec) != (task.spec.kind == "compress"):
         return "compress tasks need a codec" if task.spec.kind == "compress" else f"a codec cannot {task.spec.kind}"
     return reason

@@ -120,16 +120,19 @@ def embed(
         The model raises, or its features are not finite.
     """
     if part not in ("train", "val", "test") or samples < 10:
-        raise UsageError("Embed at least 10 samples of train, val or test.", why=f"got {samples} of {part!r}")
+        why, step = f"got {samples} of {part!r}", "--samples 2000 --part test"
+        raise UsageError("Embed at least 10 samples of train, val or test.", why=why, next_step=step)
     found = load_task(task, size=size, data=data)
     embedder = load_model(model)
     if not isinstance(embedder, Embedder):
         why = f"it is a {type(embedder).__mro__[1].__name__}"
-        raise UsageError(f"{model} is no embedder.", why=why, next_step="wbench list models")
+        step = "a wbench.Embedder: it has embed(); wbench/vit-random is one"
+        raise UsageError(f"{model} is no embedder.", why=why, next_step=step)
     with blaming(model, "supports", embedder):
         reason = embedder.supports(found.spec) or embedder.accepts(found.meta)
     if reason is not None:
-        raise UsageError(f"{model} does not serve {found.spec.name}.", why=reason)
+        step = "another --task (wbench list tasks)"
+        raise UsageError(f"{model} does not serve {found.spec.name}.", why=reason, next_step=step)
     ids = found.ids(part)
     ids = ids[np.linspace(0, len(ids) - 1, min(samples, len(ids))).round().astype(np.int64)]
     with one_thread():

@@ -20,7 +20,7 @@ from wbench.dataset.figure.style import INK, LOS, MAP, MUTED, NLOS, title
 from wbench.errors import UsageError
 from wbench.run.embed import Embedding, Label, neighbour_agreement
 
-__all__ = ["plot_embedding"]
+__all__ = ["plot_embedding", "plot_place"]
 
 #: Columns of a page; labels beyond them are not drawn.
 COLUMNS = 4
@@ -28,6 +28,21 @@ COLUMNS = 4
 NAMED = 8
 #: Okabe and Ito's colours, black last.
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+
+
+def plot_place(file: str | Path) -> Path:
+    """Path of a plot, its type checked: worth asking for before anything is embedded.
+
+    Raises
+    ------
+    UsageError
+        Another file type than .png, .pdf, .svg.
+    """
+    place = Path(file)
+    if place.suffix.lower() not in SUFFIXES:
+        step = f"--plot {place.with_suffix('.png')}"
+        raise UsageError(f"A plot is one of {', '.join(SUFFIXES)}.", where=str(place), next_step=step)
+    return place
 
 
 def plot_embedding(embedding: Embedding, file: str | Path) -> Path:
@@ -38,9 +53,7 @@ def plot_embedding(embedding: Embedding, file: str | Path) -> Path:
     UsageError
         Another file type than .png, .pdf, .svg, or a file that cannot be written.
     """
-    place = Path(file)
-    if place.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"A plot is one of {', '.join(SUFFIXES)}.", where=str(place))
+    place = plot_place(file)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         save(lambda: _draw(embedding), place)

@@ -59,14 +59,15 @@ class Forecast:
     def __str__(self) -> str:
         others = {"kept": self.kept, "not applicable": self.not_applicable, "failed": self.failed}
         beside = ", ".join(f"{count:,} {what}" for what, count in others.items() if count)
-        cells = f"{self.runs + sum(others.values()):,} cells: {beside}"
+        count = self.runs + sum(others.values())
+        cells = f"{count:,} cell{'s' * (count != 1)}: {beside}"
         if not self.runs:
             return f"{cells}; nothing to run"
         disk = f"{_size(self.predictions_bytes)} of predictions"
         if self.embeddings_bytes:
             disk += f", at most {_size(self.embeddings_bytes)} of embeddings that may be deleted"
         short = "  NOT ENOUGH" if self.free_bytes < self.predictions_bytes else ""
-        runs = f"{self.runs:,} runs" + (f" ({cells})" if beside else "")
+        runs = f"{self.runs:,} run{'s' * (self.runs != 1)}" + (f" ({cells})" if beside else "")
         return f"{runs}\ntime  {self._time()}\ndisk  {disk}; {_size(self.free_bytes)} are free{short}"
 
     def _time(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from wbench.errors import ModelError, WBenchError
+from wbench.errors import TRACEBACK_STEP, ModelError, WBenchError, show_traceback
 from wbench.machine import out_of_memory
 from wbench.seeding import keyed_permutation
 
@@ -66,11 +66,15 @@ def blaming(name: str, doing: str, code: Any = None) -> Iterator[None]:
             error.where = f"{name}, {doing}"
         raise
     except (Exception, SystemExit) as error:
+        show_traceback(error)
+        # contextlib lets a StopIteration through if a RuntimeError, which ModelError is, has it as its cause.
+        cause = None if isinstance(error, StopIteration) else error
         if out_of_memory(error):
             why = cause_of(error, code)
             step = "smaller batches in the model, a smaller --budget, or a machine with more memory"
-            raise ModelError(f"The model ran out of memory in {doing}.", where=name, why=why, next_step=step) from error
-        raise ModelError(f"The model raised an exception in {doing}.", where=name, why=cause_of(error, code)) from error
+            raise ModelError(f"The model ran out of memory in {doing}.", where=name, why=why, next_step=step) from cause
+        what, why = f"The model raised an exception in {doing}.", cause_of(error, code)
+        raise ModelError(what, where=name, why=why, next_step=TRACEBACK_STEP) from cause
 
 
 def probe_rows(count: int, *key: str) -> npt.NDArray[np.int64]:

@@ -114,6 +114,7 @@ def _info(outcome: Outcome, digest: str) -> dict[str, Any]:
         "licence": config.licence,
         "parameters": outcome.parameters,
         "pretraining": outcome.datasets,
+        "pretraining_samples": sum(int(source["samples"]) for source in outcome.sources),
         "overlap": "dataset",  # the training side of datasets that the benchmark tests on
     }
 
@@ -151,7 +152,7 @@ def _card(outcome: Outcome, digest: str) -> str:
     lines = [
         f"# {config.name}",
         "",
-        config.summary + ".",
+        config.summary.rstrip(".") + ".",
         "",
         "| | |",
         "|---|---|",

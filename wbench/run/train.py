@@ -163,7 +163,9 @@ def train(
         provenance=provenance(),
     )
     path = None if out is None else _write(record, Path(out))
-    saved = path is not None and save_trained(path.parent, model, built)
+    view = found.spec.views["train"]
+    seen = [f"{view.recipe}-{size} ({view.side})"]
+    saved = path is not None and save_trained(path.parent, model, built, seen, fitted.n_train)
     return Training(built, record, path, saved)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from wbench.run.model_folder import WEIGHTS, write_description
 __all__ = ["save_trained"]
 
 
-def save_trained(folder: Path, reference: str, model: Model) -> bool:
+def save_trained(folder: Path, reference: str, model: Model, seen: Sequence[str] = (), samples: int = 0) -> bool:
     """Write weights and ``model.toml``, if the model is a PyTorch network that takes ``weights``; True if it is.
 
     Parameters
@@ -24,6 +25,9 @@ def save_trained(folder: Path, reference: str, model: Model) -> bool:
         What the model was loaded from.
     model : Model
         Fitted. Its ``module`` holds the weights, its ``params`` the keyword arguments that it was constructed with.
+    seen, samples : sequence of str, int
+        Datasets that it was fitted to, as ``recipe-size (side)``, and how many training samples. The folder declares
+        them: what is zero-shot elsewhere is not clean of these.
 
     Raises
     ------
@@ -38,7 +42,13 @@ def save_trained(folder: Path, reference: str, model: Model) -> bool:
     state = module.state_dict()
     save_weights(folder / WEIGHTS, state, {"format": "pt", "model": model.info.name})
     code = {"object": _source(reference)} if ":" in _source(reference) else {"model": _source(reference)}
-    info = {"revision": f"{model.info.revision}-{weights_digest(state)[7:19]}", "trains": False, "stochastic": False}
+    revision = f"{model.info.revision}-{weights_digest(state)[7:19]}"
+    info: dict[str, Any] = {"revision": revision, "trains": False, "stochastic": False}
+    if seen:
+        before = model.info.pretraining_samples
+        info["pretraining"] = list(dict.fromkeys((*model.info.pretraining, *seen)))
+        info["pretraining_samples"] = samples + before if before or not model.info.pretraining else 0  # 0: not known
+        info["overlap"] = "dataset"
     write_description(folder, code, getattr(model, "params", {}), info)
     return True
 

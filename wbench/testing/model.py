@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
+from unittest import SkipTest
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +17,15 @@ import numpy.typing as npt
 from wbench.errors import ModelError
 from wbench.heads import Probe, build_head
 from wbench.machine import device_name, peak_device_bytes, peak_host_bytes, reset_peaks, resolve_device
-from wbench.model import Codec, Embedder, Model, Predictor, load_model
+from wbench.model import Codec, Embedder, Model, Predictor
+from wbench.run.answering import checked_answer
 from wbench.run.codec import check_payloads
 from wbench.run.cost import model_costs, placed
 from wbench.task.base import Task
 from wbench.task.batch import Batch
 from wbench.task.part import TaskData, concatenate
 from wbench.testing.suite import Suite, require, same
+from wbench.two_sided import load
 
 __all__ = ["ModelSuite"]
 
@@ -40,7 +44,7 @@ class ModelSuite(Suite):
     Attributes
     ----------
     reference : str
-        Model as for ``wbench evaluate --model``.
+        Model as for ``wbench evaluate --model``, a pair ``ENCODER -> DECODER`` too.
     task : Task
         A task that it serves, on a small dataset.
     """
@@ -56,7 +60,7 @@ class ModelSuite(Suite):
         return self._kept[0]
 
     def _fit(self, *, train: bool = True) -> tuple[Model, dict[str, Any]]:
-        model = load_model(self.reference)
+        model = load(self.reference)
         if isinstance(model, Embedder):
             model = Probe(model, build_head("linear"))
         reason = model.supports(self.task.spec) or model.accepts(self.task.meta)
@@ -109,18 +113,16 @@ class ModelSuite(Suite):
 
     def test_declares_itself(self) -> None:
         """The model has a name with an organisation, a revision, a licence and a summary."""
-        info = load_model(self.reference).info
+        info = load(self.reference).info
         require("/" in info.name, f"info.name {info.name!r} should be 'organisation/model'")
         require(bool(info.revision), "info.revision is empty")
         require(bool(info.licence), "info.licence is empty: a board row needs it")
         require(bool(info.summary), "info.summary is empty")
 
     def test_answer_is_finite(self) -> None:
-        """Answers have one row per sample and are finite."""
+        """Answers have the shape that the task asks for, one row per sample, and are finite numbers."""
         batch = self._batch()
-        answer = self._answer(self._fitted(), batch)
-        require(len(answer) == len(batch), f"{len(answer)} answers for {len(batch)} samples")
-        require(bool(np.isfinite(answer).all()), "an answer is NaN or infinite")
+        checked_answer(self._answer(self._fitted(), batch), self.task, len(batch), self.reference)
 
     def test_batch_size_and_order(self) -> None:
         """A sample's answer does not depend on the other samples of its batch, their number or their order."""
@@ -153,8 +155,10 @@ class ModelSuite(Suite):
         """Asked for a GPU it answers there as on the CPU; without one it stays on the CPU, and says so."""
         with _asking("cuda"):
             if resolve_device("cuda")[0] == "cpu":
-                device = self._fit(train=False)[1]["device"]
+                with _heard() as said:
+                    device = self._fit(train=False)[1]["device"]
                 require(device == "cpu", f"there is no GPU, and it went to {device}")
+                require(bool(said), "there is no GPU, and no line says that the CPU does the work")
                 return
             batch = self._batch()
             elsewhere = self._answer(self._fit()[0], batch)
@@ -164,7 +168,7 @@ class ModelSuite(Suite):
         """A codec's decoder pickles, and answers the same when rebuilt before anything was encoded."""
         model, batch = self._fitted(), self._batch()
         if not isinstance(model, Codec):
-            return
+            raise SkipTest("It is no codec.")
         frozen = pickle.dumps(model.decoder())
         payloads = list(model.encoder()(batch))
         expected = np.asarray(model.decoder()(payloads))
@@ -188,3 +192,20 @@ def _asking(device: str) -> Iterator[None]:
             del os.environ["WBENCH_DEVICE"]
         else:
             os.environ["WBENCH_DEVICE"] = before
+
+
+@contextmanager
+def _heard() -> Iterator[list[logging.LogRecord]]:
+    """What is logged about devices, kept from the user: it is this suite that asks for one, not they."""
+    records: list[logging.LogRecord] = []
+    logger = logging.getLogger(placed.__module__)
+
+    def keep(record: logging.LogRecord) -> bool:
+        records.append(record)
+        return False
+
+    logger.addFilter(keep)
+    try:
+        yield records
+    finally:
+        logger.removeFilter(keep)

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from unittest import SkipTest  # pytest knows it too, for suites that are subclassed in tests
 
 import numpy as np
 import numpy.typing as npt
+
+from wbench.errors import WBenchError
 
 __all__ = ["CheckResult", "Suite", "require", "same"]
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One test of a suite: its name, what it checks, and the reason if it failed."""
+    """One test of a suite: its name, what it checks, and the reason if it failed or does not apply."""
 
     name: str
     checks: str
     failure: str | None
+    skipped: str | None = None
+
+    @property
+    def state(self) -> str:
+        """``ok``, ``failed`` or ``n/a``."""
+        return "failed" if self.failure else "n/a" if self.skipped else "ok"
 
 
 class Suite:
@@ -28,14 +37,24 @@ class Suite:
         results = []
         for name in sorted(name for name in dir(self) if name.startswith("test_")):
             test = getattr(self, name)
-            failure: str | None = None
+            failure = skipped = None
             try:
                 test()
+            except SkipTest as reason:
+                skipped = str(reason)
             except Exception as error:
-                failure = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+                failure = _reason(error)
             first = (test.__doc__ or "").strip().splitlines()
-            results.append(CheckResult(name.removeprefix("test_"), first[0] if first else "", failure))
+            results.append(CheckResult(name.removeprefix("test_"), first[0] if first else "", failure, skipped))
         return results
+
+
+def _reason(error: Exception) -> str:
+    """In one line, as a table has it."""
+    if isinstance(error, WBenchError):
+        return f"{error.what} {error.why or ''}".strip()
+    text = " ".join(str(error).split())
+    return text if isinstance(error, AssertionError) else f"{type(error).__name__}: {text}"
 
 
 def require(condition: bool, explanation: str) -> None:
