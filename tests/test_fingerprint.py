@@ -23,7 +23,7 @@ from wbench.dataset.reader import Dataset
 from wbench.dataset.verdict import FLIPS, TOLERANCE_DB, Verdict, relative_error
 from wbench.errors import DatasetError
 from wbench.run.fingerprint import fingerprint_recipe, fingerprint_spec, shipped_verdict
-from wbench.run.plan import build_spec
+from wbench.run.plan import build_spec, load_generator
 
 __all__ = ["providers"]  # a fixture
 
@@ -274,6 +274,12 @@ def test_other_processors_and_threads_are_equivalent(threads):
 
 
 # --- the command line, and results ---------------------------------------------------------------------------------
+
+
+def test_verify_says_why_there_can_be_no_fingerprint(original, capsys, monkeypatch):
+    assert "is installed\n" in cli(capsys, "verify", original.path)[1]
+    monkeypatch.setattr(type(load_generator(original.spec.generator)), "portable", False)
+    assert "makes other data on other kinds of processors" in cli(capsys, "verify", original.path)[1]
 
 
 def test_verify_names_the_verdict(recipe, original, tmp_path, capsys, providers):

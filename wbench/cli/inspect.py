@@ -146,7 +146,7 @@ def _compare(dataset: Dataset, against: Path | str | None) -> int:
 
         verdict, reference = shipped_verdict(dataset), "the published dataset"
         if verdict is None:
-            click.echo("no fingerprint of this spec is installed")
+            click.echo(f"no fingerprint of this spec is installed{_why_none(dataset)}")
             return 0
     else:
         verdict, reference = _verdict_against(dataset, against), str(against)
@@ -158,6 +158,17 @@ def _compare(dataset: Dataset, against: Path | str | None) -> int:
             "Results on it cannot be ranked. The versions behind the published one: docs/reproducibility.md", err=True
         )
     return 1
+
+
+def _why_none(dataset: Dataset) -> str:
+    """Reason why none can be, where there is one."""
+    from wbench.registry import registry
+    from wbench.run.plan import load_generator
+
+    name = dataset.spec.generator
+    if name not in registry().names("generator") or load_generator(name, ready=False).portable:
+        return ""
+    return f": {name} makes other data on other kinds of processors (docs/reproducibility.md)"
 
 
 def _verdict_against(dataset: Dataset, against: Path | str) -> Verdict:
