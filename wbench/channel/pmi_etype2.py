@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wbench.channel.bits import bit_width
-from wbench.channel.pmi_fields import Panel
+from wbench.channel.pmi_fields import Panel, PanelCodebook
 from wbench.errors import SpecError
 
 __all__ = ["COMBINATIONS", "P1", "P2", "EType2Codebook", "EType2Pmi", "combine", "superpose"]
@@ -82,7 +82,7 @@ class EType2Pmi:
 
 
 @dataclass(frozen=True)
-class EType2Codebook:
+class EType2Codebook(PanelCodebook):
     """Enhanced Type II codebook of one configuration.
 
     Attributes
@@ -104,8 +104,6 @@ class EType2Codebook:
         The standard does not allow the configuration.
     """
 
-    n1: int
-    n2: int
     combination: int
     subbands: int
     rank: int = 1
@@ -124,16 +122,6 @@ class EType2Codebook:
             why = f"paramCombination {self.combination} with {ports} ports and R = {self.per_cqi}"
         if why:
             raise SpecError("TS 38.214 §5.2.2.2.5 does not allow this codebook.", where="EType2Codebook", why=why)
-
-    @property
-    def panel(self) -> Panel:
-        """The antenna panel."""
-        return Panel(self.n1, self.n2)
-
-    @property
-    def ports(self) -> int:
-        """CSI-RS ports P = 2·N1·N2."""
-        return 2 * self.n1 * self.n2
 
     @property
     def beams(self) -> int:
@@ -211,8 +199,7 @@ class EType2Codebook:
         n, v, rows, taps = len(pmi), self.rank, 2 * self.beams, self.taps
         shapes = ((n,), (n, self.beams), (n,), (n, v, taps), (n, v), (n, v)) + ((n, v, rows, taps),) * 3
         found = (pmi.group, pmi.beams, pmi.start, pmi.taps, pmi.strongest, pmi.k1, pmi.nonzero, pmi.k2, pmi.c)
-        if tuple(each.shape for each in found) != shapes:
-            raise SpecError("The PMI has other shapes.", where="EType2Codebook", why=f"{[f.shape for f in found]}")
+        self._check_shapes(found, shapes)
         if n == 0:
             return
         rows_of = np.arange(rows)[:, None]
@@ -234,9 +221,7 @@ class EType2Codebook:
             "what is not reported is 0": not np.any(pmi.c[~reported]) and not np.any(pmi.k2[~reported & ~top]),
             "no layer has more than K0 coefficients": pmi.nonzero.sum(axis=(2, 3)).max() <= self.most,
         }
-        broken = [rule for rule, kept in rules.items() if not kept]
-        if broken:
-            raise SpecError("The PMI is not one of the codebook.", where="EType2Codebook", why=f"not so: {broken[0]}")
+        self._check_rules(rules)
 
     def amplitudes(self, pmi: EType2Pmi) -> npt.NDArray[np.complex128]:
         """Coefficients p1·p2·φ: complex128 [n, v, 2L, M], the strongest 1."""

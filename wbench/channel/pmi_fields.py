@@ -7,9 +7,10 @@ directions work on whole batches: :func:`pack_rows` and :class:`RowReader`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from wbench.channel.pmi_type1 import CONFIGURATIONS, dft_beams
 from wbench.errors import SpecError
 
-__all__ = ["Panel", "RowReader", "combination_index", "combination_of", "pack_rows"]
+__all__ = ["Panel", "PanelCodebook", "RowReader", "combination_index", "combination_of", "pack_rows"]
 
 Integers = npt.NDArray[np.int64]
 C64 = npt.NDArray[np.complex64]
@@ -237,6 +238,42 @@ class Panel:
     def beams(self) -> C64:
         """Beams by group: complex64 [O1·O2, N1·N2 (beam n), N1·N2 (element)], entries of modulus 1."""
         return _grouped_beams(self.n1, self.n2)
+
+
+@dataclass(frozen=True)
+class PanelCodebook:
+    """What the codebooks of a panel share.
+
+    Attributes
+    ----------
+    n1, n2 : int
+        Columns and rows of the dual-polarised panel.
+    """
+
+    n1: int
+    n2: int
+
+    @property
+    def panel(self) -> Panel:
+        """The antenna panel."""
+        return Panel(self.n1, self.n2)
+
+    @property
+    def ports(self) -> int:
+        """CSI-RS ports P = 2·N1·N2."""
+        return 2 * self.n1 * self.n2
+
+    def _check_shapes(self, found: Sequence[npt.NDArray[Any]], shapes: Sequence[tuple[int, ...]]) -> None:
+        if tuple(each.shape for each in found) != tuple(shapes):
+            why = f"{[each.shape for each in found]}"
+            raise SpecError("The PMI has other shapes.", where=type(self).__name__, why=why)
+
+    def _check_rules(self, rules: Mapping[str, bool | np.bool_]) -> None:
+        """Refuse a PMI that breaks a rule; each is named by what holds."""
+        broken = [rule for rule, kept in rules.items() if not kept]
+        if broken:
+            why = f"not so: {broken[0]}"
+            raise SpecError("The PMI is not one of the codebook.", where=type(self).__name__, why=why)
 
 
 @cache

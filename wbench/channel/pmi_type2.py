@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from wbench.channel.bits import bit_width
 from wbench.channel.pmi_etype2 import superpose
-from wbench.channel.pmi_fields import Panel, RowReader, combination_index, combination_of, pack_rows
+from wbench.channel.pmi_fields import Panel, PanelCodebook, RowReader, combination_index, combination_of, pack_rows
 from wbench.errors import SpecError
 
 __all__ = ["P1", "P2", "Type2Codebook", "Type2Pmi"]
@@ -71,7 +71,7 @@ class Type2Pmi:
 
 
 @dataclass(frozen=True)
-class Type2Codebook:
+class Type2Codebook(PanelCodebook):
     """Type II codebook of one configuration.
 
     Attributes
@@ -95,8 +95,6 @@ class Type2Codebook:
         The standard does not allow the configuration.
     """
 
-    n1: int
-    n2: int
     beams: int
     subbands: int
     phases: int = 8
@@ -108,16 +106,6 @@ class Type2Codebook:
         if not (2 <= self.beams <= most and self.subbands >= 1 and self.phases in (4, 8) and self.rank in (1, 2)):
             why = f"L = {self.beams}, {self.subbands} sub-bands, N_PSK = {self.phases}, rank {self.rank}"
             raise SpecError("TS 38.214 §5.2.2.2.3 does not allow this codebook.", where="Type2Codebook", why=why)
-
-    @property
-    def panel(self) -> Panel:
-        """The antenna panel."""
-        return Panel(self.n1, self.n2)
-
-    @property
-    def ports(self) -> int:
-        """CSI-RS ports P = 2·N1·N2."""
-        return 2 * self.n1 * self.n2
 
     @property
     def strong(self) -> int:
@@ -163,8 +151,7 @@ class Type2Codebook:
         n, v, rows = len(pmi), self.rank, 2 * self.beams
         shapes = ((n,), (n, self.beams), (n, v), (n, v, rows)) + ((n, v, rows, self.subbands),) * 2
         found = (pmi.group, pmi.beams, pmi.strongest, pmi.k1, pmi.k2, pmi.c)
-        if tuple(each.shape for each in found) != shapes:
-            raise SpecError("The PMI has other shapes.", where="Type2Codebook", why=f"{[f.shape for f in found]}")
+        self._check_shapes(found, shapes)
         top = np.arange(rows) == pmi.strongest[..., None]
         full, coarse = self.sets(pmi.k1, pmi.strongest)
         alphabet = np.where(full, self.phases, np.where(coarse, 4, 1))[..., None]
@@ -178,9 +165,7 @@ class Type2Codebook:
             "c is in its alphabet, 0 if not reported": np.all((pmi.c >= 0) & (pmi.c < alphabet)),
             "k2 is 0 or 1, 1 if not reported": np.all((pmi.k2 == 1) | ((pmi.k2 == 0) & self._amplitude_mask(full))),
         }
-        broken = [rule for rule, kept in rules.items() if not kept]
-        if broken:
-            raise SpecError("The PMI is not one of the codebook.", where="Type2Codebook", why=f"not so: {broken[0]}")
+        self._check_rules(rules)
 
     def _amplitude_mask(self, full: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         return full[..., None] & self.subband_amplitude
