@@ -65,7 +65,7 @@ class Forecast:
             return f"{cells}; nothing to run"
         disk = f"{_size(self.predictions_bytes)} of predictions"
         if self.embeddings_bytes:
-            disk += f", at most {_size(self.embeddings_bytes)} of embeddings that may be deleted"
+            disk += f"; embeddings are kept up to {_size(self.embeddings_bytes)}, and may be deleted"
         short = "  NOT ENOUGH" if self.free_bytes < self.predictions_bytes else ""
         runs = f"{self.runs:,} run{'s' * (self.runs != 1)}" + (f" ({cells})" if beside else "")
         return f"{runs}\ntime  {self._time()}\ndisk  {disk}; {_size(self.free_bytes)} are free{short}"
