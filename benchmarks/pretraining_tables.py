@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from wbench.result import Result, read_result
+from wbench.task.spec import load_suite
 
 PAGE = Path(__file__).parent.parent / "docs" / "pretraining.md"
 CONTROL = "wbench/vit-random"
@@ -27,6 +28,11 @@ BUDGETS = (1.0, 10.0, 100.0)
 PROBES = {
     "los-nlos-umi": ("f1_macro", "f1_binary", "balanced_accuracy", "auroc"),
     "beam-prediction-b": ("within_1db", "top1", "top3"),
+}
+#: The other ranked instances of a question: budget in percent, and what stands beside the linear heads.
+ELSEWHERE = {
+    "los-nlos": (10.0, ("wbench/angle-delay", "wbench/knn", "wbench/logistic", "wbench/cnn")),
+    "beam-prediction-a": (100.0, ("wbench/angle-delay", "wbench/1-nn", "wbench/angle-map", "wbench/cnn")),
 }
 SETS = (1, 3, 4, 8, 17, 18)
 PREDICTORS = ("wbench/hold", "wbench/pad", "wbench/ar-pooled", "wbench/wifo-style-small")
@@ -99,6 +105,26 @@ def probe_table(results: Iterable[Result], task: str) -> list[str]:
     return [*rows, "", *(said or ["No verdict yet: results are missing."])]
 
 
+def elsewhere_table(results: list[Result], family: str) -> list[str]:
+    """Primary metric on every ranked instance of a question: encoders under a linear head, other models as they are."""
+    budget, others = ELSEWHERE[family]
+    models = (*MODELS, *others)
+    heads = {result.task.name for result in results if result.head == "linear" and result.model.name in OURS}
+    tasks = [name for name in load_suite("2026.1").tasks if name.startswith(family) and name in heads]
+    cells: dict[tuple[str, str], dict[tuple[int, int], float]] = defaultdict(dict)
+    for result in results:
+        if result.budget_percent == budget and result.head in ("linear", None) and result.shots is None:
+            cells[result.task.name, result.model.name][result.draw, result.seed] = result.primary().value
+    shown = [model for model in models if any(cells[task, model] for task in tasks)]
+    rows = [f"| instance | {' | '.join(map(short, shown))} |", "|---" * (len(shown) + 1) + "|"]
+    for task in tasks:
+        means = [float(np.mean(list(cells[task, model].values()) or [np.nan])) for model in shown]
+        best = np.nanmax([*means, -np.inf])
+        printed = ["–" if np.isnan(m) else f"**{m:.3f}**" if m == best else f"{m:.3f}" for m in means]
+        rows.append(f"| `{task}` | {' | '.join(printed)} |")
+    return rows
+
+
 def published(folder: Path | None, axis: str) -> dict[str, dict[str, str]]:
     path = None if folder is None else folder / f"wifo_{axis}_prediction_nmse.csv"
     if path is None or not path.exists():
@@ -160,6 +186,7 @@ def main() -> None:
     for family in ("channel-prediction", "wifo-compat"):
         for axis in ("time", "frequency"):
             tables[f"{family} {axis}"] = prediction_table(results, family, axis, asked.reference)
+    tables |= {f"{family} elsewhere": elsewhere_table(results, family) for family in ELSEWHERE}
     tables["slots"] = slots_table(results)
     page = PAGE.read_text(encoding="utf-8")
     for name, lines in tables.items():
