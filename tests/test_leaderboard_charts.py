@@ -104,3 +104,11 @@ def test_the_overview_has_scores_with_intervals_and_says_what_is_missing(tmp_pat
     text = Page(build_site(made, tmp_path / "site", task_docs=docs())).text
     assert re.search(r"0\.800 \[0\.\d{3}, 0\.\d{3}\]", text) is not None
     assert "results on 1 of 2" in text  # a family with two tasks, of which the network has one
+
+
+@pytest.mark.parametrize(("score", "below"), [(0.1, True), (0.3, False)])
+def test_the_overview_says_when_even_the_best_is_worse_than_trivial(tmp_path: Path, score: float, below: bool) -> None:
+    made = [result("beam-prediction-b", "b/net", score, kind="network", regime="full")]
+    made += [result("beam-prediction-b", "wbench/majority", 0.2, kind="trivial")]
+    text = Page(build_site(made, tmp_path / "site", task_docs=docs())).text
+    assert ("worse than the best trivial model" in text) == below

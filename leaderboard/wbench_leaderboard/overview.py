@@ -20,12 +20,16 @@ __all__ = ["IndexPage", "Leader", "ModelLine", "SuiteView", "model_lines", "over
 
 @dataclass(frozen=True)
 class Leader:
-    """Who leads a family in one regime: the model's name and address, its mean skill there with its bar."""
+    """Who leads a family in one regime: the model's name and address, its mean skill there with its bar.
+
+    ``below``: even the best is worse than the best trivial model, on average.
+    """
 
     name: str
     href: str
     skill: Cell
     bar: str
+    below: bool
 
 
 @dataclass(frozen=True)
@@ -171,7 +175,7 @@ def _leader(column: tuple[str, str | None], boards: Sequence[Board], links: Link
     if not means:
         return sum(bool(_groups(board, column)) for board in boards)
     (name, _), best = max(means.items(), key=lambda item: (item[1], item[0]))
-    return Leader(name, links.model(name), skill_cell(best), bar(best))
+    return Leader(name, links.model(name), skill_cell(best), bar(best), best < 0)
 
 
 def _groups(board: Board, column: tuple[str, str | None]) -> list[Group]:
