@@ -85,21 +85,13 @@ class _Reporter:
         if now - self.last < self.every and not ended:
             return
         self.last = now
+        from wbench.run.forecast import duration
+
         held = "" if at.val_loss is None else f"  held out {at.val_loss:.4f}"
         left_s = (at.steps - at.step) * (now - began) / max(at.step - first, 1)
-        left = "" if at.step == first else f", {_duration(left_s)} left"
+        left = "" if at.step == first else f", {duration(left_s)} left"
         click.echo(
             f"epoch {at.epoch}/{at.epochs}  step {at.step}/{at.steps}  loss {at.loss:.4f}{held}  rate {at.lr:.2e}  "
             f"{at.samples_per_s:,.0f} samples/s  {100 * at.step / at.steps:.0f} %{left}",
             err=True,
         )
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )

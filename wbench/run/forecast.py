@@ -17,7 +17,7 @@ from wbench.run.cell import Cell, head_of, regime_of
 from wbench.run.score import counted
 from wbench.task.base import Task
 
-__all__ = ["Forecast", "PastCosts", "free_bytes", "prediction_bytes"]
+__all__ = ["Forecast", "PastCosts", "duration", "free_bytes", "prediction_bytes"]
 
 #: Share of the runs that an earlier one must tell the time of, for the sum to mean anything.
 ENOUGH = 0.5
@@ -76,10 +76,11 @@ class Forecast:
         who = "of one worker, on a cluster" if self.workers is None else f"on {self.workers} workers"
         share = self.seconds / (self.workers or 1)
         how = f"from earlier results of {self.known:,} runs"
-        return f"about {_duration(share)}" + (f" {who}" if self.workers != 1 else "") + f" ({how})"
+        return f"about {duration(share)}" + (f" {who}" if self.workers != 1 else "") + f" ({how})"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time to wait in words: days, hours, minutes or seconds."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 1.5 * length:
             return f"{seconds / length:.1f} {unit}"
