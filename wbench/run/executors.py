@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import queue
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from types import FrameType
 from typing import Any, TypeVar
 
 from wbench.errors import WBenchError
@@ -103,15 +105,31 @@ def _follow_parent() -> None:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back while workers are started: they inherit that, and do not print a traceback while they import."""
+    """Hold Ctrl-C back until the end of the block, while workers are started and futures are touched.
+
+    Workers inherit the mask, and print no traceback while they import. In the main thread the handler is put off too,
+    for the mask is one thread's and another may take the signal: raised inside a future's condition, an interrupt
+    leaves that locked, and the pool's own thread waits for it forever.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    main, caught = threading.current_thread() is threading.main_thread(), False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal caught
+        caught = True
+
+    handler = signal.signal(signal.SIGINT, note) if main else None
     try:
         yield
     finally:
+        if main:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if caught:
+            signal.raise_signal(signal.SIGINT)
 
 
 def run_units(
@@ -136,15 +154,18 @@ def run_units(
                     yield unit, error
         return
     futures: dict[Future[Value], Unit] = {}
+    done: queue.SimpleQueue[Future[Value]] = queue.SimpleQueue()  # not futures.wait: it cannot be interrupted safely
     rest = iter(units)
     while True:
         with _interrupts_held():
             for unit in islice(rest, ahead - len(futures)):
-                futures[_submit(pool, function, *arguments, unit)] = unit
+                future = _submit(pool, function, *arguments, unit)
+                futures[future] = unit
+                future.add_done_callback(done.put)
         if not futures:
             return
-        for future in wait(futures, return_when=FIRST_COMPLETED).done:
-            yield futures.pop(future), _outcome(future)
+        future = done.get()
+        yield futures.pop(future), _outcome(future)
 
 
 def _submit(pool: Executor, function: Callable[..., Value], *arguments: Any) -> Future[Value]:
