@@ -6,6 +6,7 @@ Python code, but its graph may hold any TensorFlow operation, reading files amon
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,8 @@ def _one_thread() -> None:
     """One thread and deterministic kernels; what was set when TensorFlow first ran in this process stays."""
     import logging
 
+    # Its native code greets an import with ten lines about CPU and CUDA; real errors come as exceptions all the same.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow
 
     tensorflow.config.experimental.enable_op_determinism()
