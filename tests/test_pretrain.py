@@ -242,6 +242,11 @@ training = {{epochs = 1, batch = 32}}
     assert "lab-mob, training side" in said
     assert run_cli(*words) == 2
     assert "holds a model" in capsys.readouterr().err
+    other = tmp_path / "other"
+    assert run_cli(*words[:3], other, *words[4:], "--seed", 1) == 0
+    assert "samples/s" in capsys.readouterr().err
+    assert "| seed | 1 |" in (other / "README.md").read_text(encoding="utf-8")
+    assert (other / "model.safetensors").read_bytes() != (out / "model.safetensors").read_bytes()
     plot, file = tmp_path / "e.png", tmp_path / "e.npz"
     words = [
         "--task",

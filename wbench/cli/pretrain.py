@@ -20,6 +20,7 @@ __all__ = ["pretrain"]
 @click.command()
 @click.argument("config", metavar="CONFIG")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FOLDER", help="Folder of the model.")
+@click.option("--seed", type=click.IntRange(0), help="Another training on the same samples [default: the config's].")
 @click.option("--size", default="standard", show_default=True, help="Size of the datasets: tiny, standard or large.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder [default: $WBENCH_DATA or ./data].")
 @click.option(

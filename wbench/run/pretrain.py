@@ -45,6 +45,7 @@ def pretrain(
     config: str | Path | PretrainConfig,
     out: str | Path,
     *,
+    seed: int | None = None,
     size: str = "standard",
     data: str | Path | None = None,
     device: Device = "auto",
@@ -61,6 +62,8 @@ def pretrain(
         Name of a preset, or a ``.toml`` file.
     out : path
         Folder of the model; a checkpoint in it is carried on from, and removed when the model is written.
+    seed : int, optional
+        Root of initial weights, order, masks and noise, instead of the config's. The samples stay the same.
     size : {"tiny", "standard", "large"}
         Size of the datasets.
     data : path, optional
@@ -89,6 +92,8 @@ def pretrain(
         A file cannot be written.
     """
     found = config if isinstance(config, PretrainConfig) else load_config(config)
+    if seed is not None:
+        found = found.model_copy(update={"seed": seed})
     folder = Path(out)
     _check_folder(folder)
     pretext = pretext_of(found)
