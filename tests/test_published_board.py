@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.helpers_instances import board as tools_board
+from wbench.model import load_model
 from wbench.registry import registry
 from wbench.result import read_result
 from wbench.task.spec import load_suite
@@ -30,8 +31,12 @@ def test_matrix_names_what_there_is(board: ModuleType) -> None:
     matrix = board.read_matrix()
     suite = load_suite(matrix.suite)
     models = set(registry().names("model"))
+    presets = {f"{board.PRESET}{name}" for name in registry().names("preset")}
     for one in matrix.rounds:
-        assert set(one.models) <= models, one.name
+        by_class = {model for model in one.models if ":" in model} - presets
+        assert set(one.models) - presets - by_class <= models, one.name
+        for model in by_class:
+            load_model(model)
         assert board.tasks_of(one, suite.tasks), one.name
     covered = {task for one in matrix.rounds for task in board.tasks_of(one, suite.tasks)}
     assert covered == set(suite.tasks)
@@ -39,6 +44,19 @@ def test_matrix_names_what_there_is(board: ModuleType) -> None:
     named = {model for one in matrix.rounds for model in one.models}
     assert models - named == set(matrix.left_out)
     assert all(reason for reason in matrix.left_out.values())
+
+
+def test_encoders_are_pre_trained_once_and_one_that_cannot_be_is_said(
+    board: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "model.toml").touch()
+    models = ("wbench/raw", "preset:there", "preset:lwm-style-small")
+    found, failed = board.references(models, tmp_path, tmp_path / "no-data")
+    assert found == ["wbench/raw", str(tmp_path / "there")]
+    assert failed == 1
+    assert "not pre-trained: lwm-style-small: " in capsys.readouterr().out
+    assert not (tmp_path / "lwm-style-small" / "model.toml").exists()
 
 
 def test_a_wrong_matrix_is_refused(board: ModuleType, tmp_path: Path) -> None:

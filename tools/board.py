@@ -20,11 +20,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from wbench.errors import WBenchError
+from wbench.model_folder import FILE
 from wbench.registry import registry
 from wbench.result import Result, read_result
 from wbench.run.evaluate import CellReport, evaluate
 from wbench.run.generate import generate
 from wbench.run.plan import dataset_path, find_dataset
+from wbench.run.pretrain import pretrain
 from wbench.task.spec import load_spec, load_suite
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,10 +35,15 @@ SUBMISSIONS = ROOT / "leaderboard" / "submissions"
 DIGEST = ROOT / "leaderboard" / "site.sha256"
 #: Ranked tasks without the results of their trivial baselines, one a line: nothing, once the board is whole.
 PENDING = ROOT / "leaderboard" / "pending.txt"
+#: A model of a round that is pre-trained first: ``preset:NAME``.
+PRESET = "preset:"
 
 
 class Round(BaseModel):
-    """Some models on some tasks. ``budgets`` None: those that each task ranks."""
+    """Some models on some tasks. ``budgets`` None: those that each task ranks.
+
+    A model is a name, a class, or ``preset:NAME`` for the encoder that `wbench pretrain NAME` makes.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -102,7 +109,24 @@ def generate_missing(tasks: tuple[str, ...], size: str, data: Path | None) -> No
                 say(f"not generated: {recipe}: {error.what}")
 
 
-def score_all(matrix: Matrix, results: Path, data: Path | None, only: str) -> int:
+def references(models: tuple[str, ...], folder: Path, data: Path | None) -> tuple[list[str], int]:
+    """Models as `wbench evaluate` takes them, pre-trained where a round says so; and how many could not be."""
+    found, failed = [], 0
+    for model in models:
+        name = model.removeprefix(PRESET)
+        if name != model and not (folder / name / FILE).exists():
+            say(f"pre-training {name} into {folder / name}")
+            try:  # what was stopped is carried on
+                pretrain(name, folder / name, data=data)
+            except WBenchError as error:
+                say(f"not pre-trained: {name}: {error.what} {error.next_step or ''}".strip())
+                failed += 1
+                continue
+        found.append(model if name == model else str(folder / name))
+    return found, failed
+
+
+def score_all(matrix: Matrix, results: Path, data: Path | None, only: str, encoders: Path) -> int:
     """Score all rounds; returns how many cells failed."""
     suite = matrix.tasks()
     missing = missing_data(list(suite), matrix.size, data)
@@ -114,8 +138,12 @@ def score_all(matrix: Matrix, results: Path, data: Path | None, only: str) -> in
         if not fnmatch.fnmatchcase(one.name, only) or not tasks:
             continue
         say(f"\nround {number} of {len(matrix.rounds)}: {one.name}: {len(one.models)} models, {len(tasks)} tasks")
+        models, absent = references(one.models, encoders, data)
+        failed += absent
+        if not models:
+            continue
         report = evaluate(
-            one.models,
+            models,
             tasks,
             size=matrix.size,
             data=data,
@@ -256,6 +284,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="data folder [default: $WBENCH_DATA or ./data]")
     parser.add_argument("--matrix", type=Path, default=MATRIX, help="what is scored")
     parser.add_argument("--results", type=Path, help="where results are kept [default: results/NAME of the matrix]")
+    parser.add_argument("--encoders", type=Path, default=ROOT / "models", help="where encoders are pre-trained")
     parser.add_argument("--site", type=Path, default=ROOT / "site", help="where the site is built")
     parser.add_argument("--step", choices=["all", "score", "submit", "site", "verify", "table"], default="all")
     parser.add_argument("--rounds", default="*", help="pattern of the names of rounds")
@@ -269,7 +298,7 @@ def main() -> int:
     if given.generate:
         generate_missing(matrix.tasks(), matrix.size, given.data)
     if given.step in ("all", "score"):
-        wrong += score_all(matrix, results, given.data, given.rounds)
+        wrong += score_all(matrix, results, given.data, given.rounds, given.encoders)
     if given.step == "table":
         table = baselines_table(matrix, results)
         if given.page:
