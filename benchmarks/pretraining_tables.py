@@ -42,10 +42,20 @@ SETS = (1, 3, 4, 8, 17, 18)
 PREDICTORS = ("wbench/hold", "wbench/pad", "wbench/ar-pooled", "wbench/wifo-style-small")
 PAPER = ("WiFo-Base", "Transformer", "LSTM", "3D ResNet", "PAD")
 UNSEEN = {("time", 17): 0.305, ("time", 18): 0.420, ("frequency", 17): 0.229, ("frequency", 18): 0.280}
-FEATURES = ("rank", "spectral-efficiency", "delay-length", "doppler-width")
+FEATURES = (
+    "rank", "spectral-efficiency", "delay-centre", "delay-length", "doppler-width", "frequency-correlation",
+    "time-correlation", "time-covariance", "noise-covariance", "precoder",
+)  # fmt: skip
 FORECASTERS = tuple(
     f"wbench/{name}"
-    for name in ("feature-persistence", "feature-ar", "feature-ridge", "slot-tokens-untrained", "slot-tokens-small")
+    for name in (
+        "feature-persistence",
+        "feature-ar",
+        "feature-ridge",
+        "slot-tokens-untrained",
+        "slot-tokens-small",
+        "slot-tokens-alone",
+    )
 )
 
 
@@ -114,10 +124,11 @@ def elsewhere_table(results: list[Result], family: str, budget: float, others: t
     models = (*MODELS, *others)
     heads = {result.task.name for result in results if result.head == "linear" and result.model.name in OURS}
     tasks = [name for name in load_suite("2026.1").tasks if name.startswith(family) and name in heads]
-    cells: dict[tuple[str, str], dict[tuple[int, int], float]] = defaultdict(dict)
+    cells: dict[tuple[str, str], dict[tuple[int, int, str], float]] = defaultdict(dict)
     for result in results:
         if result.budget_percent == budget and result.head in ("linear", None) and result.shots is None:
-            cells[result.task.name, result.model.name][result.draw, result.seed] = result.primary().value
+            run = result.draw, result.seed, result.model.revision  # one file of a run that was copied beside others
+            cells[result.task.name, result.model.name][run] = result.primary().value
     shown = [model for model in models if any(cells[task, model] for task in tasks)]
     rows = [f"| instance | {' | '.join(map(short, shown))} |", "|---" * (len(shown) + 1) + "|"]
     for task in tasks:
@@ -165,7 +176,8 @@ def slots_table(results: list[Result]) -> list[str]:
         if result.model.name in FORECASTERS and result.budget_percent == 100:
             key = (result.model.name, result.head or "")
             columns[key].add(result.task.name)
-            scores[(*key, result.task.name)] = f"{result.primary().value:.3f}"
+            score = result.primary().value
+            scores[(*key, result.task.name)] = f"{score:.3f}" if score >= 0.01 else f"{score:.4f}"
     keys = sorted(columns, key=lambda key: (FORECASTERS.index(key[0]), key[1]))
     head = ["task", "metric", *(short(name) + (f" + {head}" if head else "") for name, head in keys)]
     rows = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]

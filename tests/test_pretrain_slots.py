@@ -45,8 +45,16 @@ def test_hidden_slots_and_padding_are_not_seen(slots: Path) -> None:
     task = load_task(slots / "interpolate.toml", size="tiny", data=slots)
     model, whole = model_on(task), batch_of(task)
     tokens = model.embed(whole)
-    assert tokens.shape == (4, SLOTS * TOKENS_PER_SLOT + CONTEXT, 16)
-    assert model.pool(tokens).shape == (4, 6 * 16)
+    assert tokens.shape == (4, SLOTS * TOKENS_PER_SLOT + CONTEXT + 1, 16)
+    pooled = model.pool(tokens)
+    assert pooled.shape == (4, (6 + SLOTS + 1) * 16)
+    assert np.array_equal(pooled[:, -16:-11], whole.x["rank"] * whole.x["rank_mask"])  # what is seen, as it is
+    np.testing.assert_allclose(model.pool(torch.from_numpy(tokens)).numpy(), pooled, rtol=1e-5, atol=1e-6)
+    alone = SlotEmbedder(values=False, width=16, depth=1, heads=2)
+    alone.setup(task.spec, task.meta)
+    assert np.array_equal(alone.pool(alone.embed(whole)), pooled[:, : (6 + SLOTS) * 16])
+    of_rank = tokens[:, TOKENS_PER_SLOT - 1 : SLOTS * TOKENS_PER_SLOT : TOKENS_PER_SLOT]  # the last of each slot
+    assert np.array_equal(pooled[:, 5 * 16 : 10 * 16], of_rank.reshape(4, -1))
     shown = whole.x["rank_mask"][0]
     assert list(shown) == [True, True, False, True, True]
     rank = whole.x["rank"].copy()

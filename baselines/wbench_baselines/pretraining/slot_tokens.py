@@ -12,7 +12,17 @@ from torch.nn import functional
 
 from wbench.training.pretext import PretextParams
 
-__all__ = ["CONTEXT", "SLOTS", "TOKENS_PER_SLOT", "SlotParams", "SlotTokens", "fourier", "inputs_of"]
+__all__ = [
+    "CONTEXT",
+    "SLOTS",
+    "TOKENS_PER_SLOT",
+    "SlotParams",
+    "SlotTokens",
+    "fourier",
+    "inputs_of",
+    "places",
+    "uncoded",
+]
 
 SLOTS: Final = 5
 #: Numbers of a slot and the unit that each is taken in before asinh: ranges of decades stay in view.
@@ -56,6 +66,23 @@ class SlotParams(PretextParams):
 def inputs_of(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The task's arrays as the network takes them: complex ones as real and imaginary part in a last dimension."""
     return {name: torch.view_as_real(v) if v.is_complex() else v for name, v in arrays.items()}
+
+
+def places(feature: str) -> slice:
+    """Which of a slot's tokens are those of a feature."""
+    counts = dict.fromkeys((*SCALARS, *VECTORS), 1) | _PATCHES | {"rank": 1}
+    begin = sum(list(counts.values())[: list(counts).index(feature)])
+    return slice(begin, begin + counts[feature])
+
+
+def uncoded(inputs: Mapping[str, Tensor], feature: str, width: int) -> Tensor:
+    """A feature of all slots as it is seen, filled with zeros into tokens: [n, token, width].
+
+    Numbers are in the units of :data:`SCALARS`; what is not there is zero.
+    """
+    values, there = inputs[feature] / SCALARS.get(feature, 1.0), inputs[f"{feature}_mask"]
+    flat = (values * there.reshape(*there.shape, *(1,) * (values.ndim - there.ndim))).flatten(1)
+    return functional.pad(flat, (0, -flat.shape[1] % width)).reshape(len(flat), -1, width)
 
 
 def fourier(values: Tensor) -> Tensor:

@@ -17,7 +17,16 @@ from wbench.task.batch import Batch, ChannelMeta
 from wbench.task.spec import TaskSpec
 from wbench.training.pretext import Pretext, PretextParams
 from wbench_baselines.pretraining.base import network_of, network_params, untrained
-from wbench_baselines.pretraining.slot_tokens import CONTEXT, SLOTS, TOKENS_PER_SLOT, SlotParams, SlotTokens, inputs_of
+from wbench_baselines.pretraining.slot_tokens import (
+    CONTEXT,
+    SLOTS,
+    TOKENS_PER_SLOT,
+    SlotParams,
+    SlotTokens,
+    inputs_of,
+    places,
+    uncoded,
+)
 from wbench_baselines.pretraining.tokens import Encoder, draw_weights
 
 __all__ = ["MaskedFeatures", "SlotEmbedder", "SlotNetwork"]
@@ -86,9 +95,8 @@ class MaskedFeatures(Pretext):
         return SlotNetwork(self.params.network)
 
     def model_params(self) -> dict[str, Any]:
-        """Size of the network."""
-        plain: dict[str, Any] = self.params.network.model_dump(mode="json")
-        return plain
+        """Size of the network; features with the way past it."""
+        return {**self.params.network.model_dump(mode="json"), "values": True}
 
     def loss(self, network: nn.Module, batch: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         """Mean over hidden tokens."""
@@ -118,21 +126,34 @@ def _draw(n: int, masks: FeatureMasks, generator: torch.Generator) -> Tensor:
 
 
 class SlotEmbedder(TorchEmbedder):
-    """Features of :class:`MaskedFeatures`: one token per feature and slot, then those of the numerology.
+    """Features of :class:`MaskedFeatures`: one token per feature and slot, those of the numerology, and a way past it.
 
-    Pooled: the mean of each slot's tokens, slot after slot. A hidden slot's tokens are what the network makes of it.
+    The way past is the feature that the task asks for, of all slots, as it is seen: the last value is the best guess of
+    the next to within a few percent, and a mean of normalised tokens does not keep it. Pooled: the mean of each slot's
+    tokens, the tokens of that feature, the mean of the numerology's, and the values. A hidden slot's tokens are what
+    the network makes of it.
+
+    Parameters
+    ----------
+    weights : path, optional
+        Of a pre-training; without it random ones of a fixed seed, as an untrained control.
+    values : bool
+        With the way past the network. Without, pooled features are what the network says alone.
+    **params
+        Size of the network: ``width``, ``depth``, ``heads``.
     """
 
     info = ModelInfo(
         name="wbench/slot-tokens",
-        revision="1",
+        revision="2",
         kind="foundation",
         summary="Multi-feature token model for link features of slots",
         source="Buffelli et al., arXiv 2505.14603 (objective)",
         licence="Apache-2.0",
     )
 
-    def __init__(self, weights: Path | None = None, **params: Any) -> None:
+    def __init__(self, weights: Path | None = None, *, values: bool = True, **params: Any) -> None:
+        self.values = values
         self.size = network_params(SlotParams, params)
         self.weights = weights
         self.info = untrained(self.info, weights)  # type: ignore[misc]
@@ -146,6 +167,7 @@ class SlotEmbedder(TorchEmbedder):
     def setup(self, spec: TaskSpec, meta: ChannelMeta) -> None:
         """Read the weights."""
         super().setup(spec, meta)
+        self.asked = str(spec.params["feature"])
         self.module: SlotNetwork = network_of(lambda: SlotNetwork(self.size), self.weights, "slot-tokens")
 
     def inputs(self, batch: Batch) -> dict[str, npt.NDArray[Any]]:
@@ -155,14 +177,20 @@ class SlotEmbedder(TorchEmbedder):
 
     def forward_tokens(self, inputs: dict[str, Tensor]) -> Tensor:
         """[n, tokens, width]."""
-        return self.module.encode(inputs)
+        tokens = self.module.encode(inputs)
+        if not self.values:
+            return tokens
+        return torch.cat([tokens, uncoded(inputs, self.asked, self.size.width)], dim=1)
 
     def pool(self, tokens: Any) -> Any:
-        """Means of the slots, and of the numerology: [n, 6 · width]."""
-        shown, context = tokens[:, :-CONTEXT], tokens[:, -CONTEXT:]
-        slots = shown.reshape(len(tokens), SLOTS, TOKENS_PER_SLOT, -1).mean(axis=2).reshape(len(tokens), -1)
-        both = (slots, context.mean(axis=1))
-        return torch.cat(both, dim=1) if isinstance(tokens, Tensor) else np.concatenate(both, axis=1)
+        """Means of the slots and of the numerology, and all of the feature that is asked for: [n, d]."""
+        n, end = len(tokens), SLOTS * TOKENS_PER_SLOT
+        shown, context, values = tokens[:, :end], tokens[:, end : end + CONTEXT], tokens[:, end + CONTEXT :]
+        slots = shown.reshape(n, SLOTS, TOKENS_PER_SLOT, -1)
+        asked = slots[:, :, places(self.asked)]
+        parts = (slots.mean(axis=2), asked, context.mean(axis=1), values)
+        flat = [part.reshape(n, -1) for part in parts]
+        return torch.cat(flat, dim=1) if isinstance(tokens, Tensor) else np.concatenate(flat, axis=1)
 
     def layers(self) -> Sequence[nn.Module]:
         """Token embeddings, encoder layers, the last one with the final norm."""
