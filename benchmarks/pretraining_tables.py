@@ -126,7 +126,8 @@ def elsewhere_table(results: list[Result], family: str, budget: float, others: t
     tasks = [name for name in load_suite("2026.1").tasks if name.startswith(family) and name in heads]
     cells: dict[tuple[str, str], dict[tuple[int, int, str], float]] = defaultdict(dict)
     for result in results:
-        if result.budget_percent == budget and result.head in ("linear", None) and result.shots is None:
+        frozen_or_whole = result.head is None or (result.head, result.regime) == ("linear", "head")
+        if result.budget_percent == budget and frozen_or_whole and result.shots is None:
             run = result.draw, result.seed, result.model.revision  # one file of a run that was copied beside others
             cells[result.task.name, result.model.name][run] = result.primary().value
     shown = [model for model in models if any(cells[task, model] for task in tasks)]
@@ -136,6 +137,22 @@ def elsewhere_table(results: list[Result], family: str, budget: float, others: t
         best = np.nanmax([*means, -np.inf])
         printed = ["–" if np.isnan(m) else f"**{m:.3f}**" if m == best else f"{m:.3f}" for m in means]
         rows.append(f"| `{task}` | {' | '.join(printed)} |")
+    return rows
+
+
+def regimes_table(results: list[Result], task: str) -> list[str]:
+    """Primary metric of the encoders under a linear head: frozen, tuned with the head, and drawn anew."""
+    cells: dict[tuple[str, str, float], list[float]] = defaultdict(list)
+    for result in results:
+        if result.task.name == task and result.head == "linear" and result.model.name in OURS and result.shots is None:
+            cells[result.model.name, result.regime, result.budget_percent].append(result.primary().value)
+    tuned = {(model, budget) for model, regime, budget in cells if regime != "head"}
+    rows = ["| model | budget | frozen | fine-tuned | from random weights |", "|---|---|---|---|---|"]
+    for model in OURS:
+        for budget in BUDGETS:
+            if (model, budget) in tuned:
+                printed = [mean_of(cells[model, regime, budget]) for regime in ("head", "fine-tune", "full")]
+                rows.append(f"| {short(model)} | {budget:g} % | {' | '.join(printed)} |")
     return rows
 
 
@@ -202,6 +219,7 @@ def main() -> None:
         for axis in ("time", "frequency"):
             tables[f"{family} {axis}"] = prediction_table(results, family, axis, asked.reference)
     tables |= {name: elsewhere_table(results, *asked_for) for name, asked_for in ELSEWHERE.items()}
+    tables["regimes"] = regimes_table(results, "los-nlos-umi")
     tables["slots"] = slots_table(results)
     page = PAGE.read_text(encoding="utf-8")
     for name, lines in tables.items():
