@@ -156,6 +156,25 @@ def regimes_table(results: list[Result], task: str) -> list[str]:
     return rows
 
 
+def pretrainings_table(results: list[Result]) -> list[str]:
+    """Primary metric of each pre-training (of the control: of each drawing of its weights), means over draws."""
+    models = (CONTROL, *OURS)
+    cells: dict[tuple[str, str, float, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for result in results:
+        if result.task.name in PROBES and result.regime == "head" and result.shots is None:
+            key = (result.task.name, str(result.head), result.budget_percent, result.model.name)
+            cells[key][result.model.revision].append(result.primary().value)
+    rows = [f"| task | head | budget | {' | '.join(map(short, models))} |", "|---" * (len(models) + 3) + "|"]
+    for task in PROBES:
+        for head in HEADS:
+            for budget in BUDGETS:
+                means = {m: sorted(map(float, map(np.mean, cells[task, head, budget, m].values()))) for m in models}
+                if max(map(len, means.values())) > 1:
+                    printed = [", ".join(f"{mean:.3f}" for mean in means[model]) or "–" for model in models]
+                    rows.append(f"| `{task}` | {head} | {budget:g} % | {' | '.join(printed)} |")
+    return rows
+
+
 def published(folder: Path | None, axis: str) -> dict[str, dict[str, str]]:
     path = None if folder is None else folder / f"wifo_{axis}_prediction_nmse.csv"
     if path is None or not path.exists():
@@ -220,6 +239,7 @@ def main() -> None:
             tables[f"{family} {axis}"] = prediction_table(results, family, axis, asked.reference)
     tables |= {name: elsewhere_table(results, *asked_for) for name, asked_for in ELSEWHERE.items()}
     tables["regimes"] = regimes_table(results, "los-nlos-umi")
+    tables["pre-trainings"] = pretrainings_table(results)
     tables["slots"] = slots_table(results)
     page = PAGE.read_text(encoding="utf-8")
     for name, lines in tables.items():
