@@ -54,8 +54,16 @@ def test_budget_curve_collects_draws_and_seeds():
 def test_budget_curve_never_mixes_regimes_and_misses_nothing():
     with pytest.raises(ResultError, match="one task, model, regime"):
         budget_curve([result(100, 0.9), result(10, 0.4, regime="head")], "top1")
+    tuned = result(10, 0.4, regime="fine-tune", head="linear", layers=2)
+    for other in ({"layers": None}, {"head_version": 2}, {"shots": 5}):
+        with pytest.raises(ResultError, match="one task, model, regime"):
+            budget_curve([tuned, tuned.model_copy(update={"budget_percent": 50.0, **other})], "top1")
     with pytest.raises(ResultError, match="no score"):
         budget_curve([result(100, 0.9)], "top3")
+
+
+def shown(value: float, **changes) -> Result:
+    return result(100, value, **changes)
 
 
 def season(value: float, name: str = "0123456789ab", seed: int = 0, **changes) -> Result:
@@ -89,6 +97,18 @@ def test_season_gap_has_a_spread_and_a_sign():
     # Delete-a-group jackknife: (G - 1)/G times the sum of squared deviations, on each side; then the sum of both.
     assert gap.se == pytest.approx((4 / 5 * 0.001 + 5 / 6 * 0.0018) ** 0.5)
     assert (gap.gap, gap.loss) == (-2.0, 2.0)  # an error that grew
+    # Five groups on the smaller side: Student's t of four degrees of freedom, 2.776 at 95 %.
+    assert gap.groups == 5
+    assert gap.reach() == pytest.approx(2.776445 * gap.se)
+
+
+def test_season_gaps_of_other_numbers_of_layers_are_apart():
+    tuned = {"regime": "fine-tune", "head": "linear"}
+    gaps = season_gaps(
+        [make(value, layers=n, **tuned) for n in (1, 2) for make, value in ((shown, 0.1 * n), (season, 0.0))], "top1"
+    )
+    assert [(gap.layers, gap.gap) for gap in gaps] == [(1, 0.1), (2, 0.2)]
+    assert gaps[0].reach() is None
 
 
 def test_season_gap_needs_one_metric_version():

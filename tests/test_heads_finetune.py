@@ -20,6 +20,7 @@ from tests.helpers_models import (
 )
 from wbench.errors import ModelError, UsageError
 from wbench.heads import TUNED_HEADS, FineTuned, Probe, build_head
+from wbench.heads.finetune import redraw
 from wbench.model import Embedder, ModelInfo, TorchEmbedder
 from wbench.training import TrainingSettings, seeded
 
@@ -145,3 +146,14 @@ def test_who_cannot_be_tuned() -> None:
     with pytest.raises(ModelError, match="fewer layers") as caught:
         tuned(layers=3)
     assert "it has 2, 3 were asked for" in str(caught.value)
+
+
+def test_pytorch_s_own_attention_can_be_drawn_anew() -> None:
+    def drawn(network: nn.Module) -> dict[str, torch.Tensor]:
+        return seeded(lambda: redraw(network, "t"), 5, "t").state_dict()
+
+    one, other = (nn.TransformerEncoderLayer(16, 2, 32) for _ in range(2))
+    before = {name: tensor.clone() for name, tensor in one.state_dict().items()}
+    found, again = drawn(one), drawn(other)
+    assert all(torch.equal(found[name], again[name]) for name in found)
+    assert not torch.equal(found["self_attn.in_proj_weight"], before["self_attn.in_proj_weight"])

@@ -21,11 +21,16 @@ from wbench_leaderboard.compare import rank_ranges
 from wbench_leaderboard.datasets import ArrayInfo, DatasetInfo, SizeInfo
 from wbench_leaderboard.entries import collect
 from wbench_leaderboard.forest import Scale
+from wbench_leaderboard.links import Links
+from wbench_leaderboard.model_pages import entries_by_model, model_page
 from wbench_leaderboard.overall import family_tables, overall_tables, suite_boards
+from wbench_leaderboard.overview import model_lines
 from wbench_leaderboard.rank import rank_boards
 from wbench_leaderboard.references import bibtex, paper_rows, papers
 from wbench_leaderboard.render import MAX_PAGE_BYTES
+from wbench_leaderboard.submission.evidence import Evidence
 from wbench_leaderboard.suites import SuiteInfo
+from wbench_leaderboard.task_pages import task_page
 
 LOS, CSI = "los-nlos-umi", "csi-feedback-bits"
 RNG = np.random.default_rng(0)
@@ -186,6 +191,34 @@ def test_seasons_stay_out_of_the_ranking() -> None:
     assert [(e.model.name, e.primary.value) for e in board.entries] == [("a", 0.7), ("b", 0.6)]
     assert [(e.model.name, e.edition.season) for e in board.hidden] == [("a", SEASON)]
     assert [e.model.name for e in board.stale] == ["c"]  # another version of the task
+
+
+def test_the_gap_of_each_number_of_layers_is_its_own() -> None:
+    how = {"kind": "network", "regime": "fine-tune", "head": "mlp"}
+    made = [result(LOS, "a", 0.9, layers=n, **how) for n in (1, 2)]
+    made += [result(LOS, "a", 0.9 - 0.1 * n, layers=n, task_season=SEASON, **how) for n in (1, 2)]
+    (board,) = rank_boards(collect(made))
+    recipes = [record.recipe for one in made for record in one.datasets]
+    rows = task_page(board, {}, Links([(LOS, "standard")], [("a", "1")], recipes)).hidden
+    assert [(row.hidden.text, pytest.approx(row.gap.sort)) for row in rows] == [("0.800", 0.1), ("0.700", 0.2)]
+
+
+@pytest.mark.parametrize("tasks", [(LOS, CSI), (CSI, LOS)])
+def test_a_model_is_what_competes_now(tasks: tuple[str, str]) -> None:
+    made = [result(task, "a", 0.7, model_revision="1", model_summary="old") for task in tasks]
+    made.append(result(tasks[1], "a", 0.6, model_revision="2", model_summary="new"))
+    evidence = {("a", "1"): Evidence("reproduced", superseded_by="2")}
+    boards = rank_boards(collect(made, evidence))
+    links = Links([(task, "standard") for task in tasks], [("a", "1"), ("a", "2")])
+    (line,) = model_lines(boards, links)
+    assert (line.summary, line.evidence) == ("new", "self-reported")
+    assert model_page("a", entries_by_model(boards)["a"], {}, links).summary == "new"
+
+
+def test_models_with_the_same_answers_share_their_positions() -> None:
+    influence = np.random.default_rng(0).normal(size=(20, 1)) * np.ones((1, 3)) * 0.01
+    task = Sampled("k", np.array([0.5, 0.5, 0.1]), influence, np.zeros(3))
+    assert sampled_ranges([[task]]) == [((1, 1), (1, 1)), ((1, 1), (1, 1)), ((3, 3), (3, 3))]
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------

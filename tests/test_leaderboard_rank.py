@@ -209,3 +209,10 @@ def test_data_that_are_different_from_the_published_set_are_not_ranked() -> None
     assert sorted(e.model.name for e in board.stale) == ["foreign-0", "foreign-1", "foreign-2"]
     (alone,) = rank_boards(collect(made[2:]))
     assert not alone.ranked
+
+
+def test_an_interval_over_repeats_ends_where_the_metric_ends() -> None:
+    (entry,) = collect([result("los-nlos-umi", "a", value, seed=seed) for seed, value in enumerate((0.99, 0.8, 1.0))])
+    assert entry.primary.estimate.bounds()[1] > 1.0
+    assert entry.primary.interval is not None
+    assert entry.primary.interval.high == 1.0

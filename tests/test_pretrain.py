@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from wbench.model import load_model
 from wbench.run.evaluate import evaluate
 from wbench.run.pretrain import CHECKPOINT, pretrain
 from wbench.run.pretrain_config import PretrainConfig, load_config, pretext_of
-from wbench.run.pretrain_data import load_pool
+from wbench.run.pretrain_data import Pool, Source, load_pool, unclean_tasks
+from wbench.task.spec import load_spec
 from wbench.training import Progress, TrainingSettings
 from wbench.training.pretext import Pretext
 from wbench.weights import read_weights
@@ -210,9 +212,25 @@ def test_bad_configs_say_what_is_wrong(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "full" / "mine.txt").touch()
     with pytest.raises(OutputConflictError, match="other files"):
         pretrain(config(lab, "los", PATCHES, {}), tmp_path / "full", **INSTANT)
+    (tmp_path / "git").mkdir()
+    (tmp_path / "git" / "README.md").write_text("mine", encoding="utf-8")  # no card: there are no weights beside it
+    with pytest.raises(OutputConflictError, match="other files"):
+        pretrain(config(lab, "los", PATCHES, {}), tmp_path / "git", **INSTANT)
     source = {"task": str(lab.toml("los"))}
     with pytest.raises(SpecError, match="once"):
         load_pool(config(lab, "los", PATCHES, {}, sources=[source, source]).sources, "channel", size="tiny")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_another_source_s_cut_of_a_dataset_makes_a_task_unclean(order: int) -> None:
+    """The same dataset by two splits: each may have in training what the other tests on."""
+    sources: list[Any] = []
+    for spec in map(load_spec, ("los-nlos-umi", "los-nlos-umi-uma")[::order]):
+        dataset = SimpleNamespace(spec=SimpleNamespace(recipe=spec.views["train"].recipe))
+        task: Any = SimpleNamespace(spec=spec, dataset=lambda _, dataset=dataset: dataset)
+        sources.append(Source(task, np.arange(3), 0, {}))
+    assert "los-nlos-umi" not in unclean_tasks(Pool([one for one in sources if one.task.spec.name == "los-nlos-umi"]))
+    assert "los-nlos-umi" in unclean_tasks(Pool(sources))
 
 
 @pytest.mark.parametrize("name", registry.registry().names("preset"))
@@ -260,6 +278,8 @@ training = {{epochs = 1, batch = 32}}
         "--out",
         str(file),
     ]
+    assert run_cli("embed", "--model", out, *words, "--seed", "-1") == 2
+    assert "Seeds are whole numbers" in capsys.readouterr().err
     assert run_cli("embed", "--model", out, *words) == 0
     assert plot.read_bytes()[:4] == b"\x89PNG"
     with np.load(file) as saved:

@@ -22,6 +22,7 @@ from wbench.run.plan import build_spec, dataset_path, load_task
 from wbench.run.score import score
 from wbench.seeding import SeasonSeed
 from wbench.task.audit import audit
+from wbench.task.part import TaskData
 
 KEY, OTHER = bytes(range(100, 132)), bytes(range(32))
 NAME = SeasonSeed(KEY).name
@@ -187,6 +188,13 @@ def test_results_say_so_and_the_gap_is_between_the_two(lab: Lab, tmp_path: Path)
         assert abs(gap.gap) < 4 * gap.se  # both are drawn alike: nothing to be gained by knowing one
     with pytest.raises(ResultError, match="no score"):
         season_gaps([*public.results, *season.results], "top1")
+
+
+def test_budgets_and_shots_are_drawn_as_in_public(lab: Lab) -> None:
+    for how in ({"percent": 20.0}, {"shots": 3}):
+        tasks = [load_task(lab.toml("los"), size="tiny", season=season) for season in ("", NAME)]
+        shown, hidden = (TaskData(task, "train", **how) for task in tasks)
+        assert shown.ids.tolist() == hidden.ids.tolist()
 
 
 def test_an_incomplete_hidden_dataset_is_an_error(lab: Lab) -> None:

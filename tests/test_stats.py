@@ -247,3 +247,13 @@ def test_seed_average_edges():
     assert (bare.value, bare.replicates, bare.se, bare.bounds()) == (0.5, (), None, None)
     with pytest.raises(ResultError, match="two seeds"):
         seed_spread(0.1, [0.5])
+
+
+def test_seeds_of_one_draw_are_not_further_draws() -> None:
+    """Three seeds that agree on each of two draws say nothing more of what another draw would give."""
+    scores = [Estimate(value, ()) for value in (0.2, 0.2, 0.2, 0.6)]
+    nested = seed_average(scores, [0, 0, 0, 1])
+    assert nested.value == pytest.approx(0.4)
+    assert nested.seed_variance == pytest.approx(0.08 / 2)
+    assert seed_average(scores, [0, 0, 0, 0]) == seed_average(scores)
+    assert seed_average(scores, [0, 1, 2, 3]) == seed_average(scores)

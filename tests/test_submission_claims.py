@@ -54,6 +54,14 @@ def test_citations_and_addresses_are_sources(text: str) -> None:
     assert source_fault(text) is None
 
 
+def test_a_payload_is_at_least_a_bit_of_one_sample() -> None:
+    """The axis of payloads is logarithmic: a mean of next to nothing would push everybody else to its end."""
+    for mean, told in ((0.0, 0), (1 / 40, 0), (96.0, 0), (1e-3, 1), (5e-324, 1)):
+        made = make(cost=CostRecord(predict_samples=40, payload_bits_mean=mean, payload_bits_max=96))
+        found = [text for text in false_claims(made.result, current(TASK, "standard")) if "mean payload" in text]
+        assert len(found) == told, (mean, found)
+
+
 def test_all_seeds_and_draws_from_zero_on_are_no_choice() -> None:
     made = [make(seed_=seed, draw=draw, budget_percent=10.0, **TRAINED) for seed in range(3) for draw in range(5)]
     assert not list(gaps(one.result for one in made))

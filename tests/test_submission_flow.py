@@ -19,12 +19,13 @@ from wbench.digest import array_digest
 from wbench.errors import OutputConflictError, ResultError, UsageError
 from wbench.run.evaluate import evaluate
 from wbench.run.plan import load_generator, load_task
+from wbench.task.batch import Batch
 from wbench.task.spec import load_spec
 from wbench_leaderboard.submission import layout
 from wbench_leaderboard.submission.arrays import pack_archive, pack_array
 from wbench_leaderboard.submission.check import check_submissions
 from wbench_leaderboard.submission.current import forget
-from wbench_leaderboard.submission.recompute import row_faults
+from wbench_leaderboard.submission.recompute import equal_to_targets, row_faults
 from wbench_leaderboard.submission.submit import submit
 from wbench_leaderboard.submit_cli import check as check_command
 from wbench_leaderboard.submit_cli import submit as submit_command
@@ -145,12 +146,19 @@ def test_what_is_too_much_for_git(
     assert found.report.ok
     assert not list(found.folder.rglob("*.npy"))
     assert json.loads((found.folder / layout.MANIFEST).read_text())["outside"]["url"] == address
-    # A maintainer who fetched the files gets the same checks.
+    # A maintainer who fetched the files gets the same checks, and they are the files that were listed.
     mirror = tmp_path / "mirror" / "lab__own" / "r1"
     shutil.copytree(upload, mirror)
     report = check_submissions(out, data=installed.data, outside=tmp_path / "mirror")
     assert report.ok
     assert report.counts["recomputed from predictions"] == 1
+    listed = (found.folder / layout.MANIFEST).read_text()
+    other = json.loads(listed)
+    other["outside"]["files"][next(iter(other["outside"]["files"]))]["sha256"] = f"sha256:{'0' * 64}"
+    (found.folder / layout.MANIFEST).write_text(json.dumps(other))
+    report = check_submissions(out, data=installed.data, outside=tmp_path / "mirror")
+    assert any("its digest differs" in finding.what for finding in report.errors), report.text()
+    (found.folder / layout.MANIFEST).write_text(listed)
     result_file_path = next(mirror.rglob(layout.PREDICTIONS))
     result_file_path.write_bytes(pack_array(np.zeros((3, 2), np.float32)))
     assert not check_submissions(out, data=installed.data, outside=tmp_path / "mirror").ok
@@ -274,6 +282,19 @@ def test_predictions_equal_to_the_targets(installed: Lab, folder: Path) -> None:
     edit(folder, lambda t: t["predictions"].update(digest=array_digest(values), bytes=len(pack_array(values))))
     report = check_submissions(folder.parents[1], data=installed.data)
     assert any("equal to the targets" in finding.what for finding in report.errors), report.text()
+
+
+def test_copied_targets_are_found_through_rounding() -> None:
+    """Targets of regressions are double precision, answers single."""
+    wanted = np.random.default_rng(0).uniform(1, 2, (5, 2))
+
+    class Known:
+        def pairs(self, part: str, ids: Any, size: int) -> Any:
+            yield Batch(ids, {}, None, None), {"target": wanted}  # type: ignore[arg-type]
+
+    ids, answers = np.arange(5), wanted.astype(np.float32)
+    assert equal_to_targets(Known(), ids, answers) == 5  # type: ignore[arg-type]
+    assert equal_to_targets(Known(), ids, np.nextafter(answers, np.float32(9))) == 0  # type: ignore[arg-type]
 
 
 def test_rows_on_identical_and_on_equivalent_data() -> None:

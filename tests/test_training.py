@@ -14,6 +14,7 @@ from torch import nn
 from wbench.errors import ModelError, UsageError
 from wbench.seeding import rng
 from wbench.training import Progress, TrainingSettings, seeded, train
+from wbench.training.kept import checkpoints_in
 
 SETTINGS = TrainingSettings(epochs=6, batch=16, lr=1e-2, patience=None)
 
@@ -81,6 +82,19 @@ def test_a_stopped_training_ends_with_the_same_bits(tmp_path: Path, at: int) -> 
     assert bits(finished) == bits(whole)
     assert same == log
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_checkpoints_go_and_other_files_stay(tmp_path: Path) -> None:
+    mine, empty = tmp_path / "checkpoints", tmp_path / "new"
+    mine.mkdir()
+    (mine / "weeks-of-work.pt").write_text("mine", encoding="utf-8")
+    for folder in (mine, empty):
+        with checkpoints_in(folder, {"cell": "a"}):
+            run()
+            run(seed=4)
+            assert {path.name for path in folder.glob("training-*")} == {f"training-{n}.safetensors" for n in (1, 2)}
+    assert [path.name for path in mine.iterdir()] == ["weeks-of-work.pt"]
+    assert not empty.exists()
 
 
 def test_an_early_stop_is_carried_on_as_well(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from wbench.cli.main import main
 from wbench.errors import PluginError, UsageError
 from wbench.model import ModelInfo, Payload
 from wbench.run.evaluate import evaluate
-from wbench.two_sided import absolute, load, pair, split
+from wbench.two_sided import _joined, absolute, load, pair, split
 
 EXAMPLE = ROOT / "docs/examples/two_sided"
 PAGE = ROOT / "docs/two-sided-feedback.md"
@@ -250,10 +251,24 @@ def test_what_a_decoder_may_do(lab: Lab, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_infos_of_one_organisation() -> None:
-    from wbench.two_sided import _joined
-
     one = ModelInfo("a/x", "1", "network", licence="MIT", overlap="none")
     other = ModelInfo("a/y", "2", "network", licence="MIT", overlap="dataset", pretraining=("d",))
     joined = _joined(one, other)
     assert (joined.name, joined.kind, joined.licence, joined.overlap) == ("a/x+y", "network", "MIT", "dataset")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "seen"),
+    [
+        ((("d",), 40), ((), 0), 40),
+        ((("d",), 40), (("e",), 2), 42),
+        ((("d",), 40), (("d",), 40), 40),
+        ((("d",), 40), (("d", "e"), 50), 0),  # they may overlap
+        ((("d",), 40), (("e",), 0), 0),  # of one it is not known
+        (((), 0), ((), 0), 0),
+    ],
+)
+def test_samples_of_both_pre_trainings(first: Any, second: Any, seen: int) -> None:
+    one, other = (ModelInfo("a/x", "1", pretraining=p, pretraining_samples=n) for p, n in (first, second))
+    assert _joined(one, other).pretraining_samples == _joined(other, one).pretraining_samples == seen
     assert Payload(b"", 0).bits == 0

@@ -12,6 +12,7 @@ import numpy as np
 from wbench.errors import ResultError
 from wbench.result import Result
 from wbench.stats import Estimate, seed_average
+from wbench.stats.jackknife import t_interval
 
 if TYPE_CHECKING:
     from wbench.metric.base import Metric
@@ -61,7 +62,8 @@ def budget_curve(results: Iterable[Result], metric: str, slice_: str = "ranked")
     Parameters
     ----------
     results : iterable of Result
-        Of one task version, size, model revision, regime and head; other budgets, draws and seeds.
+        Of one task version, size, model revision, regime, head and number of fine-tuned layers, either all few-shot
+        or none; other budgets, draws and seeds.
     metric, slice_ : str
         Which score.
 
@@ -77,9 +79,9 @@ def budget_curve(results: Iterable[Result], metric: str, slice_: str = "ranked")
     """
     curves, points = set(), defaultdict(list)
     for result in results:
-        curves.add(
-            (result.task.digest, result.task.size, result.model.name, result.model.revision, result.regime, result.head)
-        )
+        task, model = result.task, result.model
+        how = (result.regime, result.head, result.head_version, result.layers, result.shots is None)
+        curves.add((task.digest, task.size, model.name, model.revision, *how))
         score = result.score(metric, slice_)
         if score is None:
             raise ResultError(f"A result has no score {metric!r} on {slice_!r}.", where=result.task.name)
@@ -98,8 +100,8 @@ class SeasonGap:
 
     Attributes
     ----------
-    task, season, model, revision, regime, head : str, str, str, str, str, str or None
-        What was evaluated, under which regime.
+    task, season, model, revision, regime, head, layers : str, str, str, str, str, str or None, int or None
+        What was evaluated, under which regime, and how many of the last layers were fine-tuned (None: all).
     budget_percent, shots : float, int or None
         On how much it was trained.
     public, hidden, gap : float
@@ -111,6 +113,8 @@ class SeasonGap:
         How much worse the model is on what it cannot have seen: the gap with the metric's sign, positive if worse.
     public_runs, hidden_runs : int
         Draws and seeds behind the means.
+    groups : int
+        Groups of clusters on the side that has fewer.
     """
 
     task: str
@@ -119,6 +123,7 @@ class SeasonGap:
     revision: str
     regime: str
     head: str | None
+    layers: int | None
     budget_percent: float
     shots: int | None
     public: float
@@ -128,6 +133,11 @@ class SeasonGap:
     loss: float
     public_runs: int
     hidden_runs: int
+    groups: int
+
+    def reach(self, level: float = 0.95) -> float | None:
+        """Half the width of the gap's interval, with Student's t of the side that has fewer groups; None without."""
+        return None if self.se is None else t_interval(0.0, self.se, self.groups, level)[1]
 
 
 def season_gaps(results: Iterable[Result], metric: str, slice_: str = "ranked") -> tuple[SeasonGap, ...]:
@@ -179,6 +189,7 @@ def _gap(public: list[Result], hidden: list[Result], metric: str, slice_: str) -
         revision=first.model.revision,
         regime=first.regime,
         head=first.head,
+        layers=first.layers,
         budget_percent=first.budget_percent,
         shots=first.shots,
         public=shown.value,
@@ -188,6 +199,7 @@ def _gap(public: list[Result], hidden: list[Result], metric: str, slice_: str) -
         loss=gap if up else -gap,
         public_runs=len(public),
         hidden_runs=len(hidden),
+        groups=min(len(shown.replicates), len(kept.replicates)),
     )
 
 
@@ -195,7 +207,7 @@ def _mean(results: list[Result], metric: str, slice_: str) -> Estimate:
     scores = [result.score(metric, slice_) for result in results]
     if None in scores:
         raise ResultError(f"A result has no score {metric!r} on {slice_!r}.", where=results[0].task.name)
-    return seed_average([score for score in scores if score is not None])
+    return seed_average([score for score in scores if score is not None], [result.draw for result in results])
 
 
 def _direction(results: list[Result], metric: str) -> bool:

@@ -314,8 +314,17 @@ def _joined(one: ModelInfo, other: ModelInfo) -> ModelInfo:
         stochastic=one.stochastic or other.stochastic,
         parameters=one.parameters + other.parameters,
         pretraining=tuple(dict.fromkeys((*one.pretraining, *other.pretraining))),
+        pretraining_samples=_samples_seen(one, other),
         overlap=min((one.overlap, other.overlap), key=_OVERLAPS.index),
     )
+
+
+def _samples_seen(one: ModelInfo, other: ModelInfo) -> int:
+    """Samples of both pre-trainings, each once; 0 (not known) where one has no number, or they may overlap."""
+    if one.pretraining == other.pretraining and one.pretraining_samples == other.pretraining_samples:
+        return one.pretraining_samples
+    counts = [info.pretraining_samples for info in (one, other) if info.pretraining or info.pretraining_samples]
+    return 0 if 0 in counts or set(one.pretraining) & set(other.pretraining) else sum(counts)
 
 
 def pair(encoder: str, decoder: str) -> str:

@@ -142,10 +142,13 @@ def _normal(key: str, draws: int, count: int) -> _Floats:
 
 
 def _positions(cost: _Floats) -> _Floats:
-    """Positions 1 … models in each row, smallest cost first."""
+    """Positions 1 … models in each row, smallest cost first; equal ones share the best of theirs."""
     order = np.argsort(cost, axis=1, kind="stable")
+    ordered = np.take_along_axis(cost, order, axis=1)
+    place = np.broadcast_to(np.arange(1.0, cost.shape[1] + 1), cost.shape).copy()
+    place[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = 0.0
     found = np.empty(cost.shape)
-    np.put_along_axis(found, order, np.arange(1.0, cost.shape[1] + 1)[None, :], axis=1)
+    np.put_along_axis(found, order, np.maximum.accumulate(place, axis=1), axis=1)
     return found
 
 

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from wbench.errors import ResultError
+from wbench.errors import ResultError, UnknownNameError
+from wbench.metric.catalogue import get_metric
 from wbench.result import Interval, ModelRecord, Result, Score, TaskRecord
 from wbench.stats import Estimate, seed_average
 from wbench_leaderboard.submission.evidence import Evidence
@@ -166,7 +167,7 @@ class Entry:
     @cached_property
     def primary(self) -> ScoreSummary:
         """The score that ranks."""
-        return _summarise([result.primary() for result in self.results])
+        return _summarise([result.primary() for result in self.results], [result.draw for result in self.results])
 
     @cached_property
     def scores(self) -> tuple[ScoreSummary, ...]:
@@ -175,7 +176,7 @@ class Entry:
         for score in self.results[0].scores:
             same = [found for result in self.results if (found := result.score(score.metric, score.slice)) is not None]
             if len(same) == len(self.results):
-                summaries.append(_summarise(same))
+                summaries.append(_summarise(same, [result.draw for result in self.results]))
         return tuple(summaries)
 
     def score(self, metric: str, slice_: str = "ranked") -> ScoreSummary | None:
@@ -183,14 +184,14 @@ class Entry:
         return next((s for s in self.scores if s.metric == metric and s.slice == slice_), None)
 
 
-def _summarise(scores: Sequence[Score]) -> ScoreSummary:
+def _summarise(scores: Sequence[Score], draws: Sequence[int]) -> ScoreSummary:
     first, values = scores[0], [score.value for score in scores]
-    estimate = seed_average(scores)
+    estimate = seed_average(scores, draws)
     interval = first.interval
     if len(scores) > 1 and interval is not None:
         # SE² = SE²(cluster jackknife) + s²/repeats; no interval at all if one repeat has no replicates.
         bounds = estimate.bounds(interval.level)
-        interval = None if bounds is None else interval.model_copy(update={"low": bounds[0], "high": bounds[1]})
+        interval = None if bounds is None else interval.model_copy(update=_within(first.metric, *bounds))
     return ScoreSummary(
         metric=first.metric,
         unit=first.unit,
@@ -198,11 +199,20 @@ def _summarise(scores: Sequence[Score]) -> ScoreSummary:
         slice=first.slice,
         value=estimate.value,
         best=max(values) if first.higher_is_better else min(values),
-        spread=math.sqrt(estimate.seed_variance * len(values)) if len(values) > 1 else None,
+        spread=math.sqrt(seed_average(scores).seed_variance * len(values)) if len(values) > 1 else None,
         n=min(score.n for score in scores),
         interval=interval,
         estimate=estimate,
     )
+
+
+def _within(metric: str, low: float, high: float) -> dict[str, float]:
+    """Ends of an interval, cut where the metric ends as those of a single result are."""
+    try:
+        least, most = get_metric(metric).bounds
+    except UnknownNameError:  # a metric of a plugin that is not installed here
+        return {"low": low, "high": high}
+    return {"low": min(max(low, least), most), "high": max(min(high, most), least)}
 
 
 def collect(results: Iterable[Result], evidence: Mapping[tuple[str, str], Evidence] | None = None) -> list[Entry]:

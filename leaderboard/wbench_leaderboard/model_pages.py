@@ -100,7 +100,8 @@ def model_page(
     """Page of a model with all its revisions, of at most ``limit`` rows."""
     href = links.model(name)
     up = Links.up(href)
-    model = entries[0][1].model
+    competing = [entry for _, entry in entries if not entry.left_out]
+    model = (competing or [entries[0][1]])[0].model
     shown = entries if limit is None else entries[:limit]
     results = [result for _, entry in entries for result in entry.results]
     order = ["", *OVERLAPS]

@@ -18,6 +18,10 @@ from wbench_leaderboard.views import REFERENCE_LABEL, Cell, bar, skill_cell
 __all__ = ["IndexPage", "Leader", "ModelLine", "SuiteView", "model_lines", "overview"]
 
 
+#: Statuses of evidence from the weakest on: one line for a model shows the weakest of its results.
+_TRUST = ("withdrawn", "from-paper", "self-reported", "recomputed", "reproduced")
+
+
 @dataclass(frozen=True)
 class Leader:
     """Who leads a family in one regime: the model's name and address, its mean skill there with its bar.
@@ -206,7 +210,9 @@ def model_lines(boards: Sequence[Board], links: Links) -> list[ModelLine]:
             found.setdefault(entry.model.name, []).append(entry)
     lines = []
     for name, entries in found.items():
-        model = entries[0].model
+        # A revision that was withdrawn or replaced says nothing of what competes now; nor does the better known one.
+        now = [entry for entry in entries if not entry.left_out] or entries
+        model = now[0].model
         most = max(r.model.parameters for e in entries for r in e.results)
         worst = next((o for o in ("dataset", "scenario", "generator") if any(e.overlap == o for e in entries)), "none")
         lines.append(
@@ -217,7 +223,7 @@ def model_lines(boards: Sequence[Board], links: Links) -> list[ModelLine]:
                 summary=model.summary,
                 licence=model.licence,
                 parameters=Cell(count(most) if most else "–", most),
-                evidence=entries[0].evidence.status,
+                evidence=min((entry.evidence.status for entry in now), key=_TRUST.index),
                 overlap=worst,
                 regimes=tuple(dict.fromkeys(e.group.regime for e in entries)),
                 sizes=tuple(dict.fromkeys(e.edition.size for e in entries)),

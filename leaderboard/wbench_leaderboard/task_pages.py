@@ -319,17 +319,18 @@ def _gap_key(season: str, model: str, one: curves.SeasonGap | Result, revision: 
     """What a gap and a hidden entry share; of a few-shot group the share of the training part is the dataset's."""
     budget = one.budget_percent if one.shots is None else 0.0
     own = one.revision if isinstance(one, curves.SeasonGap) else revision
-    return season, model, own, one.regime, one.head, budget, one.shots
+    return season, model, own, one.regime, one.head, one.layers, budget, one.shots
 
 
 def _gap_row(entry: Entry, found: curves.SeasonGap | None, links: Links, up: str) -> GapRow:
     unit, group = entry.primary.unit, entry.group
     gap, verdict, public = Cell("–"), "no public result", Cell("–")
     if found is not None:
-        error = "" if found.se is None else f" ± {number(1.96 * found.se, unit)}"
+        reach = found.reach()
+        error = "" if reach is None else f" ± {number(reach, unit)}"
         gap = Cell(number(found.gap, unit) + error + unit_suffix(unit), found.loss)
         public = Cell(number(found.public, unit) + unit_suffix(unit), found.public)
-        sure = found.se is not None and abs(found.loss) > 1.96 * found.se
+        sure = reach is not None and abs(found.loss) > reach
         verdict = ("▼ worse" if found.loss > 0 else "▲ better") if sure else "≈ not separable"
     return GapRow(
         season=entry.edition.season,

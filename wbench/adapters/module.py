@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 __all__ = ["ModuleEmbedder", "ModulePredictor", "filled", "run_module"]
+
+#: Where a file of weights keeps the statistics of regression's targets: names that no network has.
+_SCALE = ("wbench.target_mean", "wbench.target_deviation")
+_Scale = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
 class _Module(Adapter):
@@ -77,12 +82,14 @@ class ModulePredictor(_Module, Predictor):
     cross-entropy of classes, squared error of standardised targets or of the whole channel; the weights with the lowest
     validation loss are kept. Without, it answers with the weights of its file. A subclass writes :meth:`build`; a
     network for classes ends in ``self.meta.classes`` outputs, one for regression in ``self.meta.outputs``, one for
-    channels in [n, 2, …].
+    channels in [n, 2, …]. ``wbench train --out`` writes the statistics of regression's targets beside the weights.
     """
 
     settings: ClassVar[TrainingSettings] = TrainingSettings(30, 64, lr=1e-3, weight_decay=0.01, warmup=0.1, patience=5)
     #: Fewest steps of a training, however few samples there are: epochs are added.
     steps: ClassVar[int] = 800
+
+    _scale: _Scale | None = None
 
     def fit(self, train: TrainingData, val: TrainingData, seed: int) -> None:
         """Train on ``train``, keep the weights that are best on ``val``."""
@@ -108,8 +115,21 @@ class ModulePredictor(_Module, Predictor):
             return float(objective.loss(output, wanted_val))
 
         self._answer = objective.answer
+        self._scale = (objective.mean, objective.deviation) if self.spec.kind == "regress" else None
         settings = self.settings.lasting(len(wanted), self.steps)
         self.log = run(self.module, len(wanted), loss, settings, seed, validate=validate)
+
+    def _built(self, seed: int) -> nn.Module:
+        module = super()._built(seed)
+        self._scale = None if self.path is None else _scale_in(self.path)
+        return module
+
+    def saved_weights(self) -> dict[str, Tensor]:
+        """Weights of the network and, of regression, mean and deviation of the targets that its outputs stand for."""
+        import torch
+
+        scale = dict(zip(_SCALE, self._scale or (), strict=False))
+        return {**self.module.state_dict(), **{name: torch.from_numpy(values) for name, values in scale.items()}}
 
     def _gather(self, data: TrainingData) -> tuple[dict[str, Tensor], Truth]:
         import torch
@@ -128,7 +148,12 @@ class ModulePredictor(_Module, Predictor):
 
         output = run_module(self, self.inputs(batch))
         trained = getattr(self, "_answer", None)
-        return self.answer(output if trained is None else trained(torch.from_numpy(output)), batch)
+        if trained is not None:
+            output = trained(torch.from_numpy(output))
+        elif self._scale is not None:
+            mean, deviation = self._scale
+            output = output.astype(np.float64) * deviation + mean
+        return self.answer(output, batch)
 
 
 def filled(model: Model, build: Any, seed: int, path: Any) -> nn.Module:
@@ -143,9 +168,19 @@ def filled(model: Model, build: Any, seed: int, path: Any) -> nn.Module:
         why, step = f"it returned {type(module).__name__}", "return the network itself, unfitted: nn.Sequential(…)"
         raise ModelError("build() must return a torch.nn.Module.", why=why, next_step=step)
     if path is not None:
-        state = rename_weights(read_weights(path), getattr(model, "prefixes", {}))
+        state = {name: tensor for name, tensor in read_weights(path).items() if name not in _SCALE}
+        state = rename_weights(state, getattr(model, "prefixes", {}))
         fill_weights(module, state, where=str(path))
     return module.eval()
+
+
+def _scale_in(path: Path) -> _Scale | None:
+    """Mean and deviation of the targets, of weights that were trained here for regression."""
+    from wbench.weights import read_weights
+
+    state = read_weights(path)
+    mean, deviation = (state.get(name) for name in _SCALE)
+    return None if mean is None or deviation is None else (mean.double().numpy(), deviation.double().numpy())
 
 
 def run_module(model: _Module, inputs: Any) -> npt.NDArray[Any]:

@@ -104,7 +104,10 @@ class FineTuned(Predictor):
         self._objective = objective = Objective(truth, self.meta.classes)
         wanted, wanted_val = objective.wanted(truth), objective.wanted(truth_val)
         if self.scratch:
+            device = self._device
+            self._network.cpu()  # where the seeded generator is; on a GPU weights are drawn from the GPU's own
             seeded(lambda: redraw(self._network, self.info.name), seed, "embedder from scratch")
+            self._network.to(device)
         tuned = self._tuned()
         self._top = self._head(x, objective.outputs, seed).to(self._device)
         both = torch.nn.ModuleDict({"embedder": self._network, "head": self._top})
@@ -227,10 +230,12 @@ def redraw(network: Network, name: str) -> Network:
         A module has weights of its own and no ``reset_parameters``: they would stay as they were trained.
     """
     for path, module in reversed(list(network.named_modules())):
-        reset = getattr(module, "reset_parameters", None)
+        owns = next(iter(module.parameters(recurse=False)), None) is not None
+        # PyTorch's own attention has it under another name.
+        reset = getattr(module, "reset_parameters", getattr(module, "_reset_parameters", None) if owns else None)
         if callable(reset):
             reset()
-        elif next(iter(module.parameters(recurse=False)), None) is not None:
+        elif owns:
             why = f"{path or type(module).__name__} has no reset_parameters()"
             raise ModelError("The network's weights cannot be drawn anew.", where=name, why=why)
     return network

@@ -122,6 +122,8 @@ def embed(
     if part not in ("train", "val", "test") or samples < 10:
         why, step = f"got {samples} of {part!r}", "--samples 2000 --part test"
         raise UsageError("Embed at least 10 samples of train, val or test.", why=why, next_step=step)
+    if not 0 <= seed < 1 << 32:
+        raise UsageError("Seeds are whole numbers from 0 on.", why=f"got {seed}", next_step="--seed 0")
     found = load_task(task, size=size, data=data)
     embedder = load_model(model)
     if not isinstance(embedder, Embedder):

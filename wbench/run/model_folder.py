@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wbench.digest import value_digest
+from wbench.errors import ResultError
 from wbench.model_folder import FILE
 from wbench.provenance import provenance
 from wbench.run.pretrain_config import PretrainConfig
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from wbench.training import TrainingLog
 
-__all__ = ["CARD", "WEIGHTS", "Outcome", "toml_table", "write_description", "write_folder"]
+__all__ = ["CARD", "WEIGHTS", "Outcome", "remove_description", "toml_table", "write_description", "write_folder"]
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
 
@@ -100,6 +101,20 @@ def write_description(
     text += "".join(f"\n[{name}]\n{toml_table(table)}" for name, table in (("params", params), ("info", info)))
     with replacing(folder / FILE, "The model") as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def remove_description(folder: Path) -> None:
+    """Remove ``model.toml``, before the weights that it describes are replaced.
+
+    Raises
+    ------
+    ResultError
+        It cannot be removed.
+    """
+    try:
+        (folder / FILE).unlink(missing_ok=True)
+    except OSError as error:
+        raise ResultError("The model could not be saved.", where=str(folder / FILE), why=str(error)) from error
 
 
 def _info(outcome: Outcome, digest: str) -> dict[str, Any]:

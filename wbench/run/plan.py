@@ -204,10 +204,12 @@ def load_task(name: str | Path, *, size: str = "standard", data: str | Path | No
         why = "its scenes stay what they are, so a new user may stand beside one of training"
         raise SpecError("A task with a split by place has no hidden season.", where=spec.name, why=why)
     hidden = find_dataset(spec.views["test"].recipe, size, data, season)
-    spec = season_spec(spec, hidden.spec.season)
+    published, spec = spec.digest, season_spec(spec, hidden.spec.season)
     test = spec.views["test"].recipe
     shown = {recipe: find_dataset(recipe, size, data) for recipe in spec.recipes if recipe != test}
-    return family(spec, {**shown, test: hidden})
+    task = family(spec, {**shown, test: hidden})
+    task.drawn_by = published
+    return task
 
 
 def season_spec(spec: TaskSpec, season: str) -> TaskSpec:

@@ -126,7 +126,8 @@ def _check_folder(folder: Path) -> None:
     if (folder / FILE).exists():
         step = "name another folder, or remove this one"
         raise OutputConflictError("The folder holds a model already.", where=str(folder), next_step=step)
-    ours = {CHECKPOINT, WEIGHTS, CARD}
+    # A card is written after the weights: one that lies there without them is somebody else's README.
+    ours = {CHECKPOINT, WEIGHTS, CARD} if (folder / WEIGHTS).exists() else {CHECKPOINT}
     if folder.exists() and any(p.name not in ours and not p.name.startswith(".") for p in folder.iterdir()):
         raise OutputConflictError("The folder holds other files.", where=str(folder), next_step="name an empty folder")
 

@@ -163,7 +163,9 @@ def unclean_tasks(pool: Pool) -> list[str]:
 
     Twin datasets of another name are not found by this: they are the config's to avoid.
     """
-    used = {source.record()["recipe"]: source.task.spec.split.digest for source in pool.sources}
+    used: dict[str, set[str]] = {}  # a recipe may be a source by several splits
+    for source in pool.sources:
+        used.setdefault(source.task.dataset("train").spec.recipe, set()).add(source.task.spec.split.digest)
     found = []
     for name in registry.registry().names("task"):
         try:
@@ -171,6 +173,6 @@ def unclean_tasks(pool: Pool) -> list[str]:
         except WBenchError:  # another provider's broken file is not this run's concern
             continue
         view = spec.views["test"]
-        if view.recipe in used and (view.side != "test" or spec.split.digest != used[view.recipe]):
+        if view.recipe in used and (view.side != "test" or used[view.recipe] != {spec.split.digest}):
             found.append(name)
     return found

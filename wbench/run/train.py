@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat
 
-from wbench.errors import UsageError
+from wbench.errors import OutputConflictError, UsageError
 from wbench.model import Model
+from wbench.model_folder import find_folder
 from wbench.provenance import provenance
 from wbench.result import DatasetRecord, ModelRecord, Regime, TaskRecord
 from wbench.run.cell import Cell, fit_cell, head_of, prepare, regime_of, result_key
@@ -24,6 +25,7 @@ from wbench.saving import replacing
 from wbench.task.base import Task
 from wbench.training.kept import checkpoints_in
 from wbench.tuning import Search, Value
+from wbench.two_sided import split
 
 __all__ = ["SearchRecord", "Training", "TrialRecord", "TuningRecord", "train"]
 
@@ -129,6 +131,8 @@ def train(
         The model raises, or tries more than 32 configurations.
     DatasetNotFoundError
         A dataset has not been generated.
+    OutputConflictError
+        ``out`` is a file, or the folder of the model itself.
     ResultError
         The record cannot be written.
     """
@@ -136,6 +140,7 @@ def train(
         raise UsageError("A budget is a percentage in (0, 100].", why=f"got {budget:g}", next_step="--budget 10")
     if draw < 0 or seed < 0:
         raise UsageError("Draws and seeds are whole numbers from 0 on.", why=f"got draw {draw}, seed {seed}")
+    _check_out(out, model)
     found = load_task(task, size=size, data=data)
     cell = Cell(model, head=head, budget=budget, draw=draw, seed=seed)
     built, reason = prepare(cell, found)
@@ -167,6 +172,22 @@ def train(
     seen = [f"{view.recipe}-{size} ({view.side})"]
     saved = path is not None and save_trained(path.parent, model, built, seen, fitted.n_train)
     return Training(built, record, path, saved)
+
+
+def _check_out(out: str | Path | None, model: str) -> None:
+    """Refuse, before hours of training, a place that cannot be written to or that holds the model itself."""
+    if out is None:
+        return
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise OutputConflictError("The output is a file, not a folder.", where=str(folder))
+    source = None if split(model) else find_folder(model)
+    if source is not None and folder.exists() and source.samefile(folder):
+        why = "its model.toml and weights would be replaced"
+        step = "name another folder"
+        raise OutputConflictError(
+            "The output is the model that is trained.", where=str(folder), why=why, next_step=step
+        )
 
 
 def _kept(out: str | Path | None, model: Model, cell: Cell, task: Task) -> AbstractContextManager[None]:

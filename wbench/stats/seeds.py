@@ -39,7 +39,7 @@ class Estimate:
     replicates : tuple of float
         Mean over seeds, group by group.
     seed_variance : float
-        ``s²_seed / n_seeds``; 0 for one seed.
+        ``s²_seed / n_seeds``, or ``s²_draw / n_draws`` over several draws; 0 for one.
     seeds : int
         Number of seeds.
     """
@@ -62,13 +62,16 @@ class Estimate:
         return None if se is None else t_interval(self.value, se, len(self.replicates), level)
 
 
-def seed_average(scores: Sequence[Replicated]) -> Estimate:
+def seed_average(scores: Sequence[Replicated], draws: Sequence[int] | None = None) -> Estimate:
     """Average one model's scores over its training seeds.
 
     Parameters
     ----------
     scores : sequence of Replicated
         One per seed, same metric, slice and groups.
+    draws : sequence of int, optional
+        Draw of the training part of each score. Seeds of one draw share its samples, so draws are what is independent:
+        where there are several, the mean is over the draws' means, and the variance is theirs.
 
     Returns
     -------
@@ -80,10 +83,14 @@ def seed_average(scores: Sequence[Replicated]) -> Estimate:
     counts = {len(score.replicates) for score in scores}
     if len(counts - {0}) > 1:
         raise ResultError("The seeds do not have the same groups.", where="seed_average", why=f"{sorted(counts)}")
-    values = [score.value for score in scores]
-    replicates = () if 0 in counts else tuple(np.mean([s.replicates for s in scores], axis=0).tolist())
+    keys = [0] * len(scores) if draws is None else list(draws)
+    units = [[s for s, key in zip(scores, keys, strict=True) if key == draw] for draw in dict.fromkeys(keys)]
+    units = [[score] for score in scores] if len(units) < 2 else units
+    values = [float(np.mean([score.value for score in unit])) for unit in units]
+    found = [np.mean([score.replicates for score in unit], axis=0) for unit in units] if 0 not in counts else []
+    replicates = tuple(np.mean(found, axis=0).tolist()) if found else ()
     variance = float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
-    return Estimate(float(np.mean(values)), replicates, variance, len(values))
+    return Estimate(float(np.mean(values)), replicates, variance, len(scores))
 
 
 def seed_spread(se_cluster: float, seed_values: Sequence[float]) -> float:

@@ -129,6 +129,8 @@ class Task(ABC):
         self.spec = spec
         self.params: Any = self.check_params(spec)
         self.datasets = {recipe: datasets[recipe] for recipe in spec.recipes}
+        #: What draws of training parts depend on: a hidden season's are those of the published instance.
+        self.drawn_by = spec.digest
         self._ids: dict[Part, Ids] = {}
         self._stores: dict[Part, Store] = {}
         if spec.noise is not None and not self.scale:

@@ -54,11 +54,11 @@ class TaskData:
         digest = task.dataset(part).spec.digest
         self.ids: npt.NDArray[np.int64]
         if shots is None:
-            self.ids = budget_ids(task.ids(part), percent, draw, task.spec.digest, digest, part)
+            self.ids = budget_ids(task.ids(part), percent, draw, task.drawn_by, digest, part)
             return
         if task.meta.classes is None:
             raise SpecError("Shots are samples of a class.", where=task.spec.name, why=f"it is a {task.spec.kind} task")
-        key = (str(draw), task.spec.digest, digest, part)
+        key = (str(draw), task.drawn_by, digest, part)
         self.ids = shot_ids(task.ids(part), self._labels, task.meta.classes, shots, *key, fewer=part == "val")
 
     def _labels(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

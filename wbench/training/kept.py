@@ -5,9 +5,8 @@ A model trains inside of ``fit``, which knows of no folder. Whoever calls it say
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +35,9 @@ _KEPT: ContextVar[Kept | None] = ContextVar("wbench_checkpoints", default=None)
 
 @contextmanager
 def checkpoints_in(folder: Path, identity: Mapping[str, Any], every_s: float = 180.0) -> Iterator[None]:
-    """Keep the checkpoints of all trainings inside, in their order; the folder goes when all ended well.
+    """Keep the checkpoints of all trainings inside, in their order; they go when all ended well.
+
+    So does the folder, if nothing else is in it: whoever names a folder may have files of his own there.
 
     Parameters
     ----------
@@ -47,12 +48,25 @@ def checkpoints_in(folder: Path, identity: Mapping[str, Any], every_s: float = 1
     every_s : float
         Seconds between checkpoints.
     """
-    token = _KEPT.set(Kept(folder, dict(identity), every_s))
+    kept = Kept(folder, dict(identity), every_s)
+    token = _KEPT.set(kept)
     try:
         yield
     finally:
         _KEPT.reset(token)
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(kept)
+
+
+def _remove(kept: Kept) -> None:
+    """Remove what these trainings wrote, and what a killed process left of it."""
+    folder = kept.folder
+    for number in range(1, kept.count + 1):
+        name = f"training-{number}.safetensors"
+        for path in (folder / name, *folder.glob(f".{name}.*.tmp")):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def next_checkpoint() -> Kept | None:

@@ -265,7 +265,8 @@ class _Run:
         number = _number(self.seed, purpose, key)
         torch.default_generator.manual_seed(number)
         if self.device.type == "cuda":
-            torch.cuda.manual_seed(number)
+            with torch.cuda.device(self.device):  # manual_seed is the current device's, which need not be this one
+                torch.cuda.manual_seed(number)
         return torch.Generator(self.device).manual_seed(number)
 
     def _precision(self) -> AbstractContextManager[Any]:

@@ -79,6 +79,9 @@ def check_submissions(
         for text in outgrown if maintainer else ():
             report.add("warning", layout.STATUS, text)
     fresh = ({only} if only is not None else set(names)) - same
+    if base is not None and not maintainer:
+        with report.guarding("published submissions"):
+            _name_senders(fresh, names_below(Path(base), Report()), report)
     submissions = _checked(root, names, fresh, options, report)
     with report.guarding("submissions together"):
         check_against_others(submissions, fresh, options, report)
@@ -90,6 +93,14 @@ def check_submissions(
 
         compute(sound, options, report)
     return report
+
+
+def _name_senders(fresh: set[str], published: list[str], report: Report) -> None:
+    """Whoever adds to a published model, or replaces a revision of it, should be who sent it: a person has to look."""
+    models = {name.partition("/")[0] for name in published}
+    for name in sorted(fresh):
+        if name.partition("/")[0] in models:
+            report.add("warning", name, "its model is published already: is it from those who sent the others?")
 
 
 def _root(path: Path) -> tuple[Path, str | None]:

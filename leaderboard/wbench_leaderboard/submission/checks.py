@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from wbench.digest import array_digest
+from wbench.digest import array_digest, file_digest
 from wbench.errors import ResultError
 from wbench.result import Result
 from wbench_leaderboard.submission import claims, layout, plausibility
@@ -179,6 +179,10 @@ def _check_files(submission: Submission, options: Options, report: Report) -> No
             _check_card(content)
     if inside > MAX_INSIDE_BYTES:
         report.error(submission.name, f"{inside} bytes of columns and predictions, the limit is {MAX_INSIDE_BYTES}")
+    for path, record in outside.items():
+        place = None if layout.path_fault(path) else submission.place(path, options)
+        if place is not None and (place.stat().st_size, file_digest(place)) != (record.bytes, record.sha256):
+            report.error(submission.where(path), f"not the file that {layout.MANIFEST} lists: its digest differs")
     for path in (*manifest.files, *outside):
         if (
             layout.path_fault(path) is None

@@ -24,6 +24,8 @@ BUDGETS: Final = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0)
 SHOTS: Final = (1, 5, 10, 50)
 #: No time, count or number of operations of a model is larger: beyond, it would only stretch everybody's axis.
 MAX_COST: Final = 1e18
+#: No model answers a sample in less: logarithmic axes begin where the smallest one is. The fastest here needs 5e-8 s.
+MIN_TIME_S: Final = 1e-12
 #: Further slices are values of a few columns: scenes, speeds, SNRs.
 MAX_SCORES: Final = 250
 #: What `wbench evaluate` writes of the machine; anything else there would stand on the model's page in its words.
@@ -109,6 +111,11 @@ def _cost(result: Result) -> Iterator[str]:
     numbers = (cost.fit_s, cost.predict_s, cost.wall_s, cost.latency_1_s, cost.latency_64_s, cost.flops_per_sample)
     if max(*(one or 0 for one in numbers), model.parameters) > MAX_COST:
         yield f"a cost beyond {MAX_COST:g}"
+    if 0 < cost.predict_s < MIN_TIME_S * cost.predict_samples:
+        yield f"predictions of {cost.predict_samples} samples in {cost.predict_s:g} s"
+    bits = cost.payload_bits_mean
+    if bits is not None and 0 < bits < 0.999 / max(1, result.n_test):
+        yield f"a mean payload of {bits:g} bits: a bit of {result.n_test} samples is more"
     if cost.predict_samples != result.n_test:
         yield f"predictions of {cost.predict_samples} samples were timed, there are {result.n_test} test samples"
 

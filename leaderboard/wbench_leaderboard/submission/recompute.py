@@ -137,7 +137,8 @@ def equal_to_targets(task: Task, ids: npt.NDArray[np.int64], predictions: npt.ND
                 unit = np.eye(chosen.shape[1], dtype=chosen.dtype)[np.where(inside, values, 0)]
                 same |= inside & (chosen == unit).all(axis=1)
             elif values.dtype.kind == chosen.dtype.kind and values.size == chosen.size:
-                flat = values.reshape(len(batch), -1)
+                # Targets may be wider than answers are: a copy of them is the target rounded.
+                flat = values.reshape(len(batch), -1).astype(chosen.dtype, copy=False)
                 same |= (flat == chosen.reshape(len(batch), -1)).all(axis=1) & (flat != 0).any(axis=1)
         equal += int(same.sum())
     return equal
