@@ -13,7 +13,7 @@ from tests.helpers_files import write_model
 from tests.helpers_lab import Lab
 from tests.helpers_models import FakePart, complex_normal, make_batch, make_meta, make_spec, ready
 from wbench.cli.main import main
-from wbench.errors import ModelError, UsageError
+from wbench.errors import ModelError, OutputConflictError, UsageError
 from wbench.heads import LOGISTIC_C, LinearHead
 from wbench.metric.catalogue import get_metric
 from wbench.result import read_result
@@ -152,13 +152,32 @@ def test_train_says_so_when_there_is_nothing_to_choose(
 ) -> None:
     ask = ("--task", lab.toml("los"), "--size", "tiny", "--format", "json")
     for model, why in (("wbench/knn", "it chooses nothing on validation"), ("wbench/constant", "it does not train")):
-        code, shown, err = run(capsys, "train", model, *ask, "--out", tmp_path)
+        out = tmp_path / Path(model).name
+        code, shown, err = run(capsys, "train", model, *ask, "--out", out)
         assert code == 0
         assert json.loads(shown) == []
         assert f"{model} compares no configurations: {why}" in err
-        record = TuningRecord.model_validate_json((tmp_path / "tuning.json").read_text(encoding="utf-8"))
+        record = TuningRecord.model_validate_json((out / "tuning.json").read_text(encoding="utf-8"))
         assert record.searches == ()
         assert record.model.chosen == {}
+
+
+def test_a_folder_with_another_training_or_model_is_refused_and_the_same_one_made_again(
+    lab: Lab, tmp_path: Path
+) -> None:
+    out, theirs = tmp_path / "out", tmp_path / "theirs"
+    for _ in range(2):
+        train("wbench/knn", lab.toml("los"), size="tiny", budget=50, out=out)
+    for options in ({"budget": 20}, {"budget": 50, "seed": 1}):
+        with pytest.raises(OutputConflictError, match="another training"):
+            train("wbench/knn", lab.toml("los"), size="tiny", out=out, **options)
+    with pytest.raises(OutputConflictError, match="another training"):
+        train("wbench/constant", lab.toml("los"), size="tiny", budget=50, out=out)
+    theirs.mkdir()
+    (theirs / "model.toml").write_text("api = 1\n", encoding="utf-8")
+    with pytest.raises(OutputConflictError, match="not from this training"):
+        train("wbench/knn", lab.toml("los"), size="tiny", out=theirs)
+    assert [path.name for path in theirs.iterdir()] == ["model.toml"]
 
 
 def test_train_says_what_cannot_be_asked(lab: Lab, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ class Round(BaseModel):
     models: tuple[str, ...] = Field(min_length=1)
     tasks: tuple[str, ...] = ("*",)
     heads: tuple[str, ...] = ("linear",)
+    regimes: tuple[str, ...] = ("head",)
     budgets: tuple[float, ...] | None = None
     draws: int | None = Field(default=None, ge=1)
     seeds: int | None = Field(default=None, ge=1)
@@ -149,6 +150,7 @@ def score_all(matrix: Matrix, results: Path, data: Path | None, only: str, encod
             data=data,
             out=results,
             head=one.heads,
+            regime=one.regimes,
             budgets=one.budgets or "ranked",
             draws=one.draws or matrix.draws,
             seeds=one.seeds or matrix.seeds,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from wbench.errors import OutputConflictError, UsageError
 from wbench.model import Model
-from wbench.model_folder import find_folder
+from wbench.model_folder import FILE, find_folder
 from wbench.provenance import provenance
 from wbench.result import DatasetRecord, ModelRecord, Regime, TaskRecord
 from wbench.run.cell import Cell, fit_cell, head_of, prepare, regime_of, result_key
@@ -132,7 +132,7 @@ def train(
     DatasetNotFoundError
         A dataset has not been generated.
     OutputConflictError
-        ``out`` is a file, or the folder of the model itself.
+        ``out`` is a file, the folder of the model itself, or holds another training or model.
     ResultError
         The record cannot be written.
     """
@@ -146,6 +146,8 @@ def train(
     built, reason = prepare(cell, found)
     if reason is not None:
         raise UsageError(f"{model} does not serve {found.spec.name}.", why=reason, next_step="wbench list models")
+    if out is not None:
+        _check_earlier(Path(out), built, cell, found)
     with one_thread(), _kept(out, built, cell, found):
         fitted = fit_cell(built, cell, found)
     with blaming(model, "count_parameters", built):
@@ -188,6 +190,27 @@ def _check_out(out: str | Path | None, model: str) -> None:
         raise OutputConflictError(
             "The output is the model that is trained.", where=str(folder), why=why, next_step=step
         )
+
+
+def _check_earlier(folder: Path, model: Model, cell: Cell, task: Task) -> None:
+    """Refuse a folder that holds another training, or a model that came from none; the same one is made again."""
+    path = folder / TUNING
+    if not path.exists() and not (folder / FILE).exists():
+        return
+    try:
+        there = TuningRecord.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or none of ours
+        what = "The folder holds a model already, which is not from this training."
+    else:
+        record = task_record(task)
+        asked = (record.digest, record.size, model.info.name, model.info.revision, head_of(model)[0])
+        earlier = (there.task.digest, there.task.size, there.model.name, there.model.revision, there.head)
+        cells = (cell.budget, cell.draw, cell.seed), (there.budget_percent, there.draw, there.seed)
+        if asked == earlier and cells[0] == cells[1]:
+            return
+        what = "The folder holds another training."
+    step = "name another folder, or remove this one"
+    raise OutputConflictError(what, where=str(folder), next_step=step)
 
 
 def _kept(out: str | Path | None, model: Model, cell: Cell, task: Task) -> AbstractContextManager[None]:
