@@ -138,11 +138,14 @@ def test_the_traceback_is_there_for_who_asks(
     assert 'mine.py", line' in caplog.text
 
 
-def test_a_plot_of_another_type_is_refused_before_anything_is_embedded(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("given", "step"), [("--plot x.bmp", "--plot x.png"), ("--out x.csv", "--out x.npz")])
+def test_a_file_of_another_type_is_refused_before_anything_is_embedded(
+    given: str, step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as left:
-        main(["embed", "--model", "?", "--task", "?", "--plot", "x.bmp"])
+        main(["embed", "--model", "?", "--task", "?", *given.split()])
     assert left.value.code == 2
-    assert "next: --plot x.png" in capsys.readouterr().err
+    assert f"next: {step}" in capsys.readouterr().err
 
 
 class Bomb:

@@ -24,8 +24,8 @@ __all__ = ["embed"]
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder [default: $WBENCH_DATA or ./data].")
 def embed(model: str, task: str, plot: Path | None, out: Path | None, **options: Any) -> int:
     """Embed samples of a task and draw them by PCA and t-SNE, coloured by line of sight, beam, scene."""
+    from wbench.run.embed import array_place, save_embedding
     from wbench.run.embed import embed as run
-    from wbench.run.embed import save_embedding
 
     if plot is None and out is None:
         raise UsageError("Say what to write.", next_step="--plot FILE.png, --out FILE.npz, or both")
@@ -33,6 +33,8 @@ def embed(model: str, task: str, plot: Path | None, out: Path | None, **options:
         from wbench.run.embed_figure import plot_place
 
         plot = plot_place(plot)
+    if out is not None:
+        out = array_place(out)
     embedding = run(model, task, planes=plot is not None, **options)
     count, width = embedding.features.shape
     names = ", ".join(label.name for label in embedding.labels) or "none"

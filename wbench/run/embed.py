@@ -22,7 +22,7 @@ from wbench.task.base import Task
 from wbench.task.part import TaskData
 from wbench.task.spec import Part
 
-__all__ = ["Embedding", "Label", "embed", "neighbour_agreement", "project", "save_embedding"]
+__all__ = ["Embedding", "Label", "array_place", "embed", "neighbour_agreement", "project", "save_embedding"]
 
 BATCH = 256
 #: Neighbours whose labels are compared.
@@ -224,6 +224,21 @@ def neighbour_agreement(features: F64, label: Label) -> tuple[float, float]:
     return float((label.values[near] == label.values[:, None]).mean()), float((share**2).sum())
 
 
+def array_place(file: str | Path) -> Path:
+    """Path of saved embeddings, its type checked: worth asking for before anything is embedded.
+
+    Raises
+    ------
+    UsageError
+        The name does not end in ``.npz``.
+    """
+    place = Path(file)
+    if place.suffix != _SUFFIX:
+        step = f"--out {place.with_suffix(_SUFFIX)}"
+        raise UsageError("Embeddings are written as .npz.", where=str(place), next_step=step)
+    return place
+
+
 def save_embedding(embedding: Embedding, path: str | Path) -> Path:
     """Write features, ids, labels and planes as ``.npz``, atomically.
 
@@ -234,9 +249,7 @@ def save_embedding(embedding: Embedding, path: str | Path) -> Path:
     ResultError
         It cannot be written.
     """
-    place = Path(path)
-    if place.suffix != _SUFFIX:
-        raise UsageError("Embeddings are written as .npz.", where=str(place))
+    place = array_place(path)
     arrays: dict[str, npt.NDArray[Any]] = {"ids": embedding.ids, "features": embedding.features.astype(np.float32)}
     for label in embedding.labels:
         key = label.name.partition(" (")[0].replace(" ", "_")
