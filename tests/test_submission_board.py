@@ -174,6 +174,22 @@ def test_what_is_withdrawn_or_replaced_is_listed_and_not_ranked(base: Path, tmp_
     assert "withdrawn: wrong labels" in page.read_text()
 
 
+def test_a_withdrawn_revision_replaces_nothing(base: Path) -> None:
+    lay(base, make("zoo/beast", "2", seed=5), supersedes="1")
+    lay(base, make("zoo/beast", "3", seed=6), supersedes="2")
+    (base / layout.STATUS).write_text('[[status]]\nmodel = "zoo/beast"\nrevision = "2"\nstatus = "withdrawn"\n')
+    assert {r: e.superseded_by for (m, r), e in read_evidence([base]).items() if m == "zoo/beast"} == {
+        "1": "3",
+        "2": "3",
+        "3": None,
+    }
+    lines = [f'[[status]]\nmodel = "zoo/beast"\nrevision = "{r}"\nstatus = "withdrawn"\n' for r in "23"]
+    (base / layout.STATUS).write_text("".join(lines))
+    assert read_evidence([base])["zoo/beast", "1"].superseded_by is None
+    seal(base / "zoo__beast" / "1", supersedes="3")  # a ring, by later additions
+    assert read_evidence([base])["zoo/beast", "1"].superseded_by is None
+
+
 def test_a_task_of_which_nothing_is_current_has_a_page_without_a_ranking(base: Path, tmp_path: Path) -> None:
     old = [r.model_copy(update={"task": r.task.model_copy(update={"version": 0})}) for r in results(base)]
     current = current_editions(old)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -104,14 +104,35 @@ def read_evidence(roots: Iterable[Path]) -> dict[tuple[str, str], Evidence]:
             continue
         lines = {(line.model, line.revision): line for line in read_status(root)}
         manifests = list(_manifests(root))
-        replaced = {(m.model, m.supersedes): m.revision for m, _ in manifests if m.supersedes is not None}
+        replaces: dict[tuple[str, str], list[str]] = {}
+        for manifest, _ in manifests:
+            if manifest.supersedes is not None:
+                replaces.setdefault((manifest.model, manifest.supersedes), []).append(manifest.revision)
+        withdrawn = {key for key, line in lines.items() if line.status == "withdrawn"}
         for manifest, digest in manifests:
             key = (manifest.model, manifest.revision)
             line = lines.get(key)
             counts = line is not None and (line.submission in (None, digest) or line.status == "withdrawn")
             status = Evidence(line.status, line.note) if line is not None and counts else Evidence()
-            found[key] = Evidence(status.status, status.note, replaced.get(key))
+            found[key] = Evidence(status.status, status.note, _successor(key, replaces, withdrawn))
     return found
+
+
+def _successor(
+    key: tuple[str, str], replaces: Mapping[tuple[str, str], Sequence[str]], withdrawn: Collection[tuple[str, str]]
+) -> str | None:
+    """The revision that stands for this one: of a withdrawn successor its own one, None if there is none left."""
+    model, revision = key
+    ahead, seen = list(replaces.get(key, ())), {revision}
+    while ahead:
+        candidate = ahead.pop(0)
+        if candidate in seen:  # two revisions can name each other
+            continue
+        if (model, candidate) not in withdrawn:
+            return candidate
+        seen.add(candidate)
+        ahead += replaces.get((model, candidate), ())
+    return None
 
 
 def status_faults(root: Path) -> tuple[list[str], list[str]]:
