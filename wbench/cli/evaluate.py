@@ -177,15 +177,20 @@ def _retry_command(report: EvaluationReport, names: Sequence[str], options: dict
 
 
 def _explain(report: EvaluationReport) -> None:
-    """Failures one by one; what does not apply in one line per model and reason."""
+    """Failures one by one; what does not apply, or was kept though its code is newer, once per model and reason."""
     for cell in report.failures:
         click.secho(f"failed: {cell.cell.model} on {cell.task}\n  {cell.reason}", fg="red", err=True)
-    not_applicable: dict[tuple[str, str], list[str]] = {}
+    told: dict[tuple[str, str, str], list[str]] = {}
     for cell in report.cells:
-        if cell.status == "not applicable":
-            not_applicable.setdefault((cell.cell.model, cell.reason), []).append(cell.task)
-    for (model, reason), tasks in not_applicable.items():
-        click.echo(f"n/a: {model} on {', '.join(dict.fromkeys(tasks))}: {reason}", err=True)
+        if cell.status == "not applicable" or (cell.status == "kept" and cell.reason):
+            told.setdefault((cell.status, cell.cell.model, cell.reason), []).append(cell.task)
+    for (status, model, reason), tasks in told.items():
+        where = f"{model} on {', '.join(dict.fromkeys(tasks))}: {reason}"
+        if status == "kept":
+            step = "if its answers changed, declare another revision; --out NEW makes them again"
+            click.secho(f"kept: {where}\n  {step}", fg="yellow", err=True)
+        else:
+            click.echo(f"n/a: {where}", err=True)
 
 
 def show_score(score: Score) -> str:

@@ -11,6 +11,7 @@ from wbench.errors import DatasetNotFoundError, SpecError, UsageError, WBenchErr
 from wbench.metric.catalogue import get_metric
 from wbench.model import Model
 from wbench.run.cell import Cell, build_model, refusal
+from wbench.run.edited import edited_since
 from wbench.run.executors import one_thread
 from wbench.run.fingerprint import shipped_verdict
 from wbench.run.forecast import Forecast, PastCosts, free_bytes, prediction_bytes
@@ -155,9 +156,10 @@ def _try_model(reference: str) -> Model | WBenchError:
 
 @dataclass(frozen=True)
 class _Variant:
-    """A model with its head on a task, whatever the budget: constructed, refused, or failed."""
+    """A model with its head on a task, whatever the budget: constructed, refused, or failed; and as it was loaded."""
 
     model: Model | None = None
+    loaded: Model | None = None
     reason: str | None = None
     error: WBenchError | None = None
 
@@ -169,7 +171,14 @@ class _Variant:
             return CellReport(task.spec.name, cell, "not applicable", reason=self.reason or "")
         folder = result_folder(task, self.model, cell, settings.out)
         kept = kept_result(folder, settings.predictions)
-        return None if kept is None else CellReport(task.spec.name, cell, "kept", kept, folder / "result.json")
+        if kept is None:
+            return None
+        path = folder / "result.json"
+        edited = None if self.loaded is None else edited_since(cell.model, self.loaded, path)
+        reason = ""
+        if edited is not None:
+            reason = f"{edited.name} is newer than what revision {kept.model.revision!r} answered"
+        return CellReport(task.spec.name, cell, "kept", kept, path, reason=reason)
 
 
 def _variant(task: Task, cell: Cell, loaded: Model | WBenchError) -> _Variant:
@@ -177,7 +186,7 @@ def _variant(task: Task, cell: Cell, loaded: Model | WBenchError) -> _Variant:
         if isinstance(loaded, WBenchError):
             raise loaded
         model = build_model(cell)
-        return _Variant(model, refusal(model, cell, task))
+        return _Variant(model, loaded, refusal(model, cell, task))
     except UsageError:  # an encoder and a decoder that cannot understand each other: nothing is run
         raise
     except WBenchError as error:

@@ -17,7 +17,7 @@ Status = Literal["done", "kept", "not applicable", "failed"]
 
 @dataclass(frozen=True)
 class CellReport:
-    """What became of one cell: its result, or the reason why there is none."""
+    """What became of one cell: its result, or the reason why there is none, or to doubt one that was kept."""
 
     task: str
     cell: Cell
