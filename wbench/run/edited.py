@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wbench.model import Model
 from wbench.model_folder import FILE, find_folder, read_folder
+from wbench.two_sided import split
 
 __all__ = ["edited_since"]
 
@@ -15,8 +16,8 @@ __all__ = ["edited_since"]
 def edited_since(reference: str, model: Model, result: Path) -> Path | None:
     """A file whose contents a declared revision stands for, and that is newer than a result of that revision.
 
-    Only of models that are a file or a folder: those of packages get new times with every installation. A revision
-    that is a digest of the files says itself that they changed.
+    Only of models that are a file or a folder: those of packages get new times with every installation, and pairs of
+    an encoder and a decoder are left out. A revision that is a digest of the files says itself that they changed.
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ def edited_since(reference: str, model: Model, result: Path) -> Path | None:
 
 def _declared_for(reference: str, model: Model) -> Iterable[Path]:
     """Files that can change while the revision stays."""
+    if split(reference) is not None:  # the halves of a pair are not loaded by their names here
+        return []
     path = find_folder(reference)
     folder = None if path is None else read_folder(path)
     code = (reference if folder is None else folder.reference).rpartition(":")[0]
