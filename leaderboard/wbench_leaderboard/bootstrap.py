@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import rankdata
 
 from wbench import curves, stats
 from wbench.errors import ResultError, UnknownNameError
@@ -143,13 +144,7 @@ def _normal(key: str, draws: int, count: int) -> _Floats:
 
 def _positions(cost: _Floats) -> _Floats:
     """Positions 1 … models in each row, smallest cost first; equal ones share the best of theirs."""
-    order = np.argsort(cost, axis=1, kind="stable")
-    ordered = np.take_along_axis(cost, order, axis=1)
-    place = np.broadcast_to(np.arange(1.0, cost.shape[1] + 1), cost.shape).copy()
-    place[:, 1:][ordered[:, 1:] == ordered[:, :-1]] = 0.0
-    found = np.empty(cost.shape)
-    np.put_along_axis(found, order, np.maximum.accumulate(place, axis=1), axis=1)
-    return found
+    return np.asarray(rankdata(cost, method="min", axis=1), dtype=np.float64)
 
 
 def _range(places: _Floats) -> Range:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import stdev
 
 from wbench.errors import ResultError, UnknownNameError
 from wbench.metric.catalogue import get_metric
@@ -199,7 +200,7 @@ def _summarise(scores: Sequence[Score], draws: Sequence[int]) -> ScoreSummary:
         slice=first.slice,
         value=estimate.value,
         best=max(values) if first.higher_is_better else min(values),
-        spread=math.sqrt(seed_average(scores).seed_variance * len(values)) if len(values) > 1 else None,
+        spread=stdev(values) if len(values) > 1 else None,
         n=min(score.n for score in scores),
         interval=interval,
         estimate=estimate,

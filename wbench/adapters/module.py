@@ -121,7 +121,7 @@ class ModulePredictor(_Module, Predictor):
 
     def _built(self, seed: int) -> nn.Module:
         module = super()._built(seed)
-        self._scale = None if self.path is None else _scale_in(self.path)
+        self._scale = _scale_in(self.path) if self.path is not None and self.spec.kind == "regress" else None
         return module
 
     def saved_weights(self) -> dict[str, Tensor]:

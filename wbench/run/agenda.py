@@ -11,7 +11,7 @@ from wbench.errors import DatasetNotFoundError, SpecError, UsageError, WBenchErr
 from wbench.metric.catalogue import get_metric
 from wbench.model import Model
 from wbench.run.cell import Cell, build_model, refusal
-from wbench.run.edited import edited_since
+from wbench.run.edited import modified, newest_file
 from wbench.run.executors import one_thread
 from wbench.run.fingerprint import shipped_verdict
 from wbench.run.forecast import Forecast, PastCosts, free_bytes, prediction_bytes
@@ -123,6 +123,7 @@ def make_agenda(loaded: dict[str | Path, Task], models: Sequence[str], request: 
         There is no such model. One that cannot be loaded fails its own cells only.
     """
     found = {model: _try_model(model) for model in dict.fromkeys(models)}
+    newest = {name: newest_file(name, model) for name, model in found.items() if isinstance(model, Model)}
     past = PastCosts(settings.out, settings.size)
     agenda = Agenda()
     with one_thread():
@@ -134,7 +135,7 @@ def make_agenda(loaded: dict[str | Path, Task], models: Sequence[str], request: 
             for place, cell in enumerate(cells, len(agenda.known) + len(agenda.jobs)):
                 how = replace(cell, budget=100.0, draw=0, seed=0, shots=None)
                 if how not in variants:
-                    variants[how] = _variant(task, how, found[cell.model])
+                    variants[how] = _variant(task, how, found[cell.model], newest.get(cell.model))
                 variant = variants[how]
                 report = variant.report(task, cell, settings)
                 if report is not None:
@@ -156,10 +157,13 @@ def _try_model(reference: str) -> Model | WBenchError:
 
 @dataclass(frozen=True)
 class _Variant:
-    """A model with its head on a task, whatever the budget: constructed, refused, or failed; and as it was loaded."""
+    """A model with its head on a task, whatever the budget: constructed, refused, or failed.
+
+    ``newest`` is the file of the model that a result should not be older than.
+    """
 
     model: Model | None = None
-    loaded: Model | None = None
+    newest: Path | None = None
     reason: str | None = None
     error: WBenchError | None = None
 
@@ -173,20 +177,18 @@ class _Variant:
         kept = kept_result(folder, settings.predictions)
         if kept is None:
             return None
-        path = folder / "result.json"
-        edited = None if self.loaded is None else edited_since(cell.model, self.loaded, path)
-        reason = ""
-        if edited is not None:
-            reason = f"{edited.name} is newer than what revision {kept.model.revision!r} answered"
+        path, reason = folder / "result.json", ""
+        if self.newest is not None and modified(self.newest) > modified(path):
+            reason = f"{self.newest.name} is newer than what revision {kept.model.revision!r} answered"
         return CellReport(task.spec.name, cell, "kept", kept, path, reason=reason)
 
 
-def _variant(task: Task, cell: Cell, loaded: Model | WBenchError) -> _Variant:
+def _variant(task: Task, cell: Cell, loaded: Model | WBenchError, newest: Path | None) -> _Variant:
     try:
         if isinstance(loaded, WBenchError):
             raise loaded
         model = build_model(cell)
-        return _Variant(model, loaded, refusal(model, cell, task))
+        return _Variant(model, newest, refusal(model, cell, task))
     except UsageError:  # an encoder and a decoder that cannot understand each other: nothing is run
         raise
     except WBenchError as error:

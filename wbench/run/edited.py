@@ -10,11 +10,11 @@ from wbench.model import Model
 from wbench.model_folder import FILE, find_folder, read_folder
 from wbench.two_sided import split
 
-__all__ = ["edited_since"]
+__all__ = ["modified", "newest_file"]
 
 
-def edited_since(reference: str, model: Model, result: Path) -> Path | None:
-    """A file whose contents a declared revision stands for, and that is newer than a result of that revision.
+def newest_file(reference: str, model: Model) -> Path | None:
+    """The file that was edited last of those whose contents a declared revision stands for.
 
     Only of models that are a file or a folder: those of packages get new times with every installation, and pairs of
     an encoder and a decoder are left out. A revision that is a digest of the files says itself that they changed.
@@ -25,17 +25,18 @@ def edited_since(reference: str, model: Model, result: Path) -> Path | None:
         The model as it was named.
     model : Model
         What was loaded from it.
-    result : Path
-        Its ``result.json``.
 
     Returns
     -------
     Path or None
-        The newest such file; None if none is newer than the result.
+        None if no file can change while the revision stays.
     """
-    made = result.stat().st_mtime
-    newer = [(time, path) for path in _declared_for(reference, model) if (time := path.stat().st_mtime) > made]
-    return max(newer)[1] if newer else None
+    return max(_declared_for(reference, model), key=modified, default=None)
+
+
+def modified(path: Path) -> float:
+    """When a file was written last, in seconds."""
+    return path.stat().st_mtime
 
 
 def _declared_for(reference: str, model: Model) -> Iterable[Path]:
